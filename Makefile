@@ -1,0 +1,49 @@
+# `make` alone lists the targets. All of them first set up the environment in .venv if it is missing or out of date.
+
+NOTEBOOK := gaussian_mixture_model
+PYTHON := .venv/bin/python
+# Our own uv where the machine has none. It is installed from the root folder, where no .python-version picks an interpreter.
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+
+.PHONY: help run test pair lab literal lock clean
+
+help:  ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1  /p' Makefile | expand -t 10
+
+run: .venv/ready  ## execute the tutorial into build/, with progress
+	$(PYTHON) run.py
+
+test: .venv/ready  ## check the style, execute the notebook and compare its outputs, run the tests
+	.venv/bin/pre-commit run --all-files
+	.venv/bin/pytest
+
+pair: .venv/ready  ## execute the tutorial and make the result the committed .ipynb
+	$(PYTHON) run.py --pair
+
+lab: .venv/ready  ## open the tutorial in JupyterLab
+	.venv/bin/jupyter lab $(NOTEBOOK).md
+
+literal: .venv/ready  ## sample the original, stock step and all, and compare: about ten minutes
+	.venv/bin/pytest -s -m literal tests/test_literal.py
+
+# Only Python 3.10 is resolved for (pyproject.toml), and the markers that say so again on every line are taken off.
+lock: .venv/ready  ## make requirements.txt from requirements.in
+	mkdir -p build && cp requirements.txt build/lock
+	.venv/bin/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" \
+		--output-file build/lock requirements.in
+	sed -e "s/python_full_version < '3.11' and //" -e "s/ ; python_full_version < '3.11'//" build/lock > requirements.txt
+
+clean:  ## remove the environment and everything that was built
+	rm -rf .venv .uv build
+
+.venv/ready: requirements.txt .python-version Makefile $(filter .uv/bin/uv,$(UV))
+	@$(UV) venv --quiet --clear --python 3.10 .venv || { \
+		echo "No Python 3.10, which PyMC3 needs, and it could not be fetched. Install it ('uv python install 3.10' or 'pyenv install 3.10') and run make again." >&2; exit 1; }
+	$(UV) pip sync --quiet --python $(PYTHON) requirements.txt
+	.venv/bin/jupytext-config --settings-file .venv/etc/jupyter/labconfig/default_setting_overrides.json set-default-viewer markdown
+	touch $@
+
+.uv/bin/uv:
+	@dir="$$PWD/.uv" && cd / && { python3 -m venv "$$dir" 2>/dev/null && "$$dir/bin/python" -m pip install --quiet uv \
+		|| python3 -m pip install --quiet --upgrade --target "$$dir" uv; } \
+		|| { rm -rf "$$dir"; echo "uv, which sets up the environment, could not be installed. Install it yourself (https://docs.astral.sh/uv) and run make again." >&2; exit 1; }

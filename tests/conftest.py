@@ -1,0 +1,61 @@
+"""The tutorial as the tests use it: its cells from the .md, run in this process or in a kernel."""
+
+from pathlib import Path
+
+import jupytext
+import matplotlib
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[1]
+MD = ROOT / "gaussian_mixture_model.md"
+IPYNB = MD.with_suffix(".ipynb")
+
+
+def code_cells(path=IPYNB):
+    return [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+
+
+def cell_with(text, cells=None):
+    """The one code cell whose source contains `text`."""
+    (cell,) = [cell for cell in cells or code_cells() if text in cell.source]
+    return cell
+
+
+def edited(replacements):
+    """The tutorial's source with each text replaced; each must stand in exactly one place."""
+    source = MD.read_text(encoding="utf-8")
+    for old, new in replacements.items():
+        assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {MD.name}"
+        source = source.replace(old, new)
+    return jupytext.reads(source, fmt="md:myst")
+
+
+def run_in_kernel(notebook):
+    """Execute `notebook` in a kernel of its own, whose working folder is the repository."""
+    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": ROOT}})
+    return client.execute()
+
+
+def run_here(cells, names):
+    """Execute the cells' Python in the dictionary `names`, leaving out IPython's magic lines."""
+    for cell in cells:
+        lines = [line for line in cell.source.splitlines() if not line.startswith("%")]
+        exec(compile("\n".join(lines), MD.name, "exec"), names)
+    return names
+
+
+@pytest.fixture(scope="session")
+def tutorial():
+    """What the tutorial's cells define, up to and without the first that samples."""
+    matplotlib.use("agg")
+    cells = code_cells(MD)
+    first = next(i for i, cell in enumerate(cells) if "prints-times" in cell.metadata.get("tags", []))
+    return run_here(cells[:first], {"__name__": "tutorial"})
+
+
+@pytest.fixture(scope="session")
+def stored():
+    """The committed notebook."""
+    return nbformat.read(IPYNB, as_version=4)

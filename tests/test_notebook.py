@@ -1,0 +1,243 @@
+"""The committed pair: in step, cleanly executed, right in its numbers, and able to run on with other settings."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import IPYNB, MD, ROOT, cell_with, code_cells, edited, run_here, run_in_kernel
+
+# why a cell's outputs are not compared with the stored ones: one of these stands beside nbval-ignore-output
+REASONS = {"prints-times", "shows-progress", "prints-versions"}
+
+
+def texts(cell):
+    """All that a cell printed or showed as text."""
+    return "".join(out.get("text", "") or out.get("data", {}).get("text/plain", "") for out in cell.outputs)
+
+
+def summary_table(stored):
+    (html,) = (out.data["text/html"] for out in cell_with("az.summary(trace", stored.cells).outputs if "data" in out)
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", html, flags=re.S)]
+    return pd.DataFrame([row[1:] for row in rows[1:]], [row[0] for row in rows[1:]], rows[0][1:], dtype=float)
+
+
+def test_pair_is_in_step(stored):
+    from_md, from_ipynb = jupytext.read(MD), stored
+    a, b = ([(cell.cell_type, cell.source, cell.metadata) for cell in nb.cells] for nb in (from_md, from_ipynb))
+    assert a == b, "edit the .md and run `make pair`"
+
+
+def test_outputs_come_from_one_clean_run(stored):
+    cells = [cell for cell in stored.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = json.dumps([cell.outputs for cell in cells])
+    assert '"output_type": "error"' not in outputs
+    found = re.findall(r"(?:/(?:home|root|tmp|usr|work|Users|opt|var|mnt|private)/|[A-Z]:\\\\)[^\s\"']*", outputs)
+    assert not found, f"the outputs name a path of a machine: {found[:3]}"
+    assert str(Path.home()) not in outputs and str(ROOT) not in outputs
+
+
+def test_each_output_that_is_not_compared_has_a_reason(stored):
+    for cell in stored.cells:
+        tags = set(cell.metadata.get("tags", []))
+        assert len(tags & REASONS) == ("nbval-ignore-output" in tags), f"{tags} on\n{cell.source}"
+        assert not tags & {"nbval-skip", "raises-exception", "skip"}
+
+
+def test_every_figure_has_alternative_text_and_a_caption(stored):
+    figures = 0
+    for cell, after in zip(stored.cells, stored.cells[1:]):
+        if any("image/png" in out.get("data", {}) for out in cell.get("outputs", [])):
+            figures += 1
+            assert len(cell.metadata["mystnb"]["image"]["alt"]) > 60
+            assert after.source.startswith(f"**Figure {figures}.**")
+    assert figures >= 5
+
+
+def test_thumbnail_is_the_notebook_s_own_figure(stored):
+    (cell,) = (cell for cell in stored.cells if "thumbnail" in cell.metadata.get("tags", []))
+    (png,) = (out.data["image/png"] for out in cell.outputs if "image/png" in out.get("data", {}))
+    assert base64.b64decode(png) == IPYNB.with_suffix(".png").read_bytes()
+
+
+def test_no_code_cell_is_long(stored):
+    for cell in code_cells():
+        lines = len(cell.source.splitlines())
+        assert lines <= 25 or cell.source.startswith("class "), f"{lines} lines:\n{cell.source}"
+
+
+def test_data_are_the_specified_ones(tutorial):
+    data = tutorial["data"]
+    assert np.bincount(tutorial["v"]).tolist() == [160, 182, 158]
+    np.testing.assert_allclose([data.mean(), data.std(ddof=1)], [-0.01786, 4.09001], atol=5e-6)
+    np.testing.assert_allclose(data[[194, 346, 422]], [1.953, -1.970, 0.703], atol=5e-4)
+
+
+def test_log_probability_is_the_specified_one(tutorial):
+    """Priors, potentials and likelihood against the formulas, at points inside and outside the constraints."""
+    from scipy import stats
+
+    model, data, rng = tutorial["model"], tutorial["data"], np.random.default_rng(0)
+
+    def untransformed(p, means, sd, category):
+        terms = [stats.dirichlet.logpdf(p, np.ones(3)), stats.norm.logpdf(means, 0, 15).sum(), -np.log(20)]
+        terms += [np.log(p[category]).sum(), stats.norm.logpdf(data, means[category], sd).sum()]
+        forbidden = p.min() < 0.1 or (np.diff(means) < 0).any()
+        return -np.inf if forbidden else sum(terms)
+
+    def by_model(p, means, sd, category):
+        to = {"p_stickbreaking__": (model["p"], p), "sd_interval__": (model["sd"], sd)}
+        point = {name: rv.transformation.forward_val(value) for name, (rv, value) in to.items()}
+        point |= {"means": means, "category": category}
+        jacobian = sum(
+            float(np.sum(rv.transformation.jacobian_det(model[name]).eval({model[name]: point[name]})))
+            for name, (rv, _) in to.items()
+        )
+        return model.logp(point) - jacobian
+
+    category = rng.integers(0, 3, len(data))
+    for p, means in [
+        ([0.3, 0.3, 0.4], [-5.0, 0.0, 5.0]),
+        ([0.11, 0.5, 0.39], [-20.0, 1.0, 1.0]),
+        ([0.09, 0.5, 0.41], [-5.0, 0.0, 5.0]),
+        ([0.3, 0.3, 0.4], [-5.0, 5.0, 0.0]),
+        ([0.3, 0.3, 0.4], [0.0, -5.0, 5.0]),
+    ]:
+        here = np.array(p), np.array(means), 1.3, category
+        np.testing.assert_allclose(by_model(*here), untransformed(*here), rtol=1e-9)
+    assert model.named_vars.keys() >= {"p_min_potential", "order_means_potential", "obs"}
+
+
+def test_converged(stored):
+    table = summary_table(stored)
+    assert table.index.tolist() == ["p[0]", "p[1]", "p[2]", "sd", "means[0]", "means[1]", "means[2]"]
+    assert table["r_hat"].max() <= 1.01
+    assert table[["ess_bulk", "ess_tail"]].to_numpy().min() >= 2000
+    inside = table["true"].between(table["hdi_3%"], table["hdi_97%"])
+    assert inside.sum() >= 6, f"truth outside the interval for {table.index[~inside].tolist()}"
+
+
+def test_the_whole_is_run_as_specified():
+    sampling = cell_with("trace = pm.sample(").source
+    for setting in ("draws=20_000", "tune=5_000", "chains = 4", "cores=chains", "random_seed=RANDOM_SEED"):
+        assert setting in sampling, setting
+
+
+SHORT = {"draws=20_000": "draws=200", "tune=5_000": "tune=200", "seconds=3": "seconds=0.1"}
+OWN_DATA = "data = pd.Series(np.r_[rng.integers(-9, -3, 60), rng.integers(2, 9, 41)], index=range(7, 310, 3))"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "k = 3  #": "k = 4  #",
+            "ndata = 500": "ndata = 200",
+            "spread = 5": "spread = 2",
+            "RANDOM_SEED = 8927": "RANDOM_SEED = 1",
+        },
+        {"k = 3  #": "k = 2  #", "data = simulated  # or your own column of numbers": OWN_DATA},
+    ],
+    ids=["simulation", "own-data"],
+)
+def test_runs_on_with_other_settings(changes):
+    executed = run_in_kernel(edited(SHORT | changes))
+    (sampling,) = (cell for cell in executed.cells if "trace = pm.sample(" in cell.source)
+    assert "Sampling 4 chains for 200 tune and 200 draw iterations" in texts(sampling)
+
+
+BAD_DATA = {
+    "np.array([])": "empty",
+    "np.zeros((5, 2))": "one column",
+    "3.5": "one column",
+    "pd.DataFrame({'x': range(9)})": "one column",
+    "['a', 'b', 'c', 'd']": "not numeric",
+    "['1', '2', '3', '4']": "not numeric",
+    "np.array([1, 2, None, 4])": "not numeric",
+    "np.ones(9, dtype=bool)": "not numeric",
+    "np.ones(9, dtype=complex)": "not numeric",
+    "np.array([1, 2, np.nan, 4])": r"data\[2\] is nan",
+    "np.array([1, 2, 3, -np.inf])": r"data\[3\] is -inf",
+    "np.ma.masked_greater([1., 2., 9.], 5)": "masked",
+    "np.array([1.0, 2.0])": "fewer than k = 3",
+}
+
+
+@pytest.mark.parametrize("expression", BAD_DATA)
+def test_bad_data_are_refused(tutorial, expression):
+    names = dict(tutorial)
+    names["data"] = eval(expression, names)
+    with pytest.raises(ValueError, match=BAD_DATA[expression]):
+        run_here([cell_with("def check_data", code_cells(MD))], names)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["[1, 2, 3]", "(4.5, 5, 6)", "pd.Series([1, 2, 3], index=list('cab'))", "range(5)", "np.float32([1, 1, 1])"],
+)
+def test_columns_of_numbers_are_taken(tutorial, expression):
+    column = eval(expression, dict(tutorial))
+    checked = tutorial["check_data"](column, 3)
+    assert checked.dtype == float and checked.tolist() == [float(x) for x in column]
+
+
+@pytest.mark.parametrize("k", ["10", "12", "1", "0", "-2", "2.5"])
+def test_impossible_numbers_of_clusters_are_refused(tutorial, k):
+    cell = cell_with("k = 3  # clusters", code_cells(MD))
+    cell.source = cell.source.replace("k = 3  #", f"k = {k}  #")
+    with pytest.raises(ValueError, match="from 2 to 9"):
+        run_here([cell], dict(tutorial))
+
+
+@pytest.mark.parametrize("missing", ["compiler", "headers", "theano"])
+def test_stops_early_without_a_compiler(monkeypatch, tutorial, missing, tmp_path):
+    names = dict(tutorial)
+    cell = "how_to_install = ("
+    if missing == "compiler":
+        monkeypatch.setenv("PATH", str(tmp_path))
+    elif missing == "headers":
+        monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    else:
+        cell = "theano.config.cxx"
+    with pytest.raises(RuntimeError, match="apt install.*xcode-select.*conda install"):
+        if missing == "theano":
+            with names["theano"].config.change_flags(cxx=""):
+                run_here([cell_with("import theano\n", code_cells(MD))], names)
+        else:
+            run_here([cell_with(cell, code_cells(MD))], names)
+
+
+def test_lock_is_in_step_with_the_requirements(tmp_path):
+    """`make lock` would change no version, nor add or drop a package."""
+
+    def pins(text):
+        return set(re.findall(r"^([a-z0-9-]+==\S+)", text, flags=re.M))
+
+    lock = (ROOT / "requirements.txt").read_text()
+    new = tmp_path / "requirements.txt"
+    new.write_text(lock)
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--output-file",
+        new,
+        "requirements.in",
+    ]
+    subprocess.run(command, cwd=ROOT, check=True)
+    assert pins(new.read_text()) == pins(lock), "run `make lock`"
+    assert lock.count("--hash=sha256:") > len(pins(lock))
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    (jupytext_pin,) = set(re.findall(r"jupytext==[\d.]+", hooks))
+    assert jupytext_pin in pins(lock)
