@@ -1,10 +1,13 @@
 """The tutorial's step method is the stock class's Markov kernel, and refuses models where it would not be."""
 
+import re
+
+import arviz as az
 import numpy as np
 import pymc3 as pm
 import pytest
 import theano.tensor as tt
-from conftest import edited, run_in_kernel
+from conftest import cell_with, edited, run_in_kernel
 from scipy import stats
 
 K = 3
@@ -172,21 +175,123 @@ def test_takes_one_variable_and_only_a_categorical_one(tutorial):
             cls(vars=[x])
 
 
-def test_samples_under_every_start_method():
-    """The class is defined in a notebook, and a spawned process cannot import it from there."""
-    notebook = edited(
-        {"draws=20_000": "draws=100", "tune=5_000": "tune=100", "cores=chains,": "cores=2, mp_ctx=mp_ctx,"}
-    )
+def test_samples_under_other_start_methods():
+    """The classes are defined in a notebook, and a process that does not fork cannot import them from there."""
+    notebook = edited({"draws=20_000, tune=5_000": "draws=100, tune=100"})
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    last = next(i for i, cell in enumerate(cells) if "trace = pm.sample(" in cell.source)
-    sampling = cells[last].source
-    cells[last].source = "for mp_ctx in ('fork', 'forkserver', 'spawn'):\n" + "".join(
-        f"    {line}\n" for line in [*sampling.splitlines(), "print(mp_ctx, dict(trace.posterior.sizes)['chain'])"]
-    )
-    notebook.cells = [
-        cell for i, cell in enumerate(cells[: last + 1]) if "prints-times" not in cell.metadata.get("tags", [])
-    ]
+    upto = [cell for cell in cells if "prints-times" not in cell.metadata.get("tags", [])]
+    upto = upto[: upto.index(cell_with("trace = pm.sample(", cells))]
+    sampling = cell_with("trace = pm.sample(", cells)
+    sampling.source = sampling.source.replace("chains = 4", "chains = 2").split("    # a process for each chain")[0]
+    sampling.source += """    gibbs_step = ConjugateGibbs(vars=[p, means, sd, category])
+    for mp_ctx in ("forkserver", "spawn"):
+        for step in (steps, gibbs_step):
+            trace = pm.sample(100, tune=100, step=step, chains=2, cores=2, mp_ctx=mp_ctx, **settings)
+            print("sampled", mp_ctx, trace.posterior.sizes["chain"])
+"""
+    notebook.cells = [*upto, cell_with("class ConjugateGibbs", cells), sampling]
     outputs = run_in_kernel(notebook).cells[-1].outputs
     text = "".join(out.text for out in outputs if out.output_type == "stream")
-    assert [line for line in text.splitlines() if line.endswith(" 4")] == ["fork 4", "forkserver 4", "spawn 4"]
+    assert re.findall("sampled .*", text) == ["sampled forkserver 2"] * 2 + ["sampled spawn 2"] * 2
     assert "singlethreaded" not in text
+
+
+def test_conjugate_gibbs_gets_it_right(tutorial):
+    """Geweke (2004), "Getting it right": draws of parameters given data and of data given parameters, in turn,
+    have the prior as their marginal distribution. Any mistake in any conditional moves it."""
+    k, n, center, scale, widest, min_weight = 3, 6, 1.0, 2.0, 3.0, 0.1
+    rng = np.random.default_rng(5)
+    np.random.seed(5)
+    start = np.sort(center + scale * rng.standard_normal(n))
+    priors = dict(center=center, scale=scale, widest=widest, min_weight=min_weight)
+    with tutorial["mixture_model"](start, k, **priors) as model:
+        step = tutorial["ConjugateGibbs"]([model[name] for name in ("p", "means", "sd", "category")])
+    point, chain = model.test_point, []
+    for _ in range(60_000):
+        point = step.step(point)
+        log_p = np.append(point["p_stickbreaking__"], -point["p_stickbreaking__"].sum())
+        sd = widest / (1 + np.exp(-point["sd_interval__"]))
+        step.y = point["means"][point["category"]] + sd * rng.standard_normal(n)
+        chain.append([*np.exp(log_p) / np.exp(log_p).sum(), *point["means"], sd])
+    chain = np.array(chain)
+
+    p = rng.dirichlet(np.ones(k), 400_000)
+    p = p[p.min(axis=1) >= min_weight]
+    means = np.sort(center + scale * rng.standard_normal((len(p), k)), axis=1)
+    prior = np.column_stack([p, means, rng.uniform(0, widest, len(p))])
+    for name, function in {"mean": lambda x: x, "square": lambda x: (x - 0.5) ** 2}.items():
+        a, b = function(chain), function(prior)
+        error = [np.hypot(az.mcse(x[None], method="mean"), y.std() / len(y) ** 0.5) for x, y in zip(a.T, b.T)]
+        z = (a.mean(axis=0) - b.mean(axis=0)) / error
+        # 14 statistics: a false alarm has a chance of 1e-4, and a mistake of a tenth of a prior's width shows
+        assert np.abs(z).max() < 4.5, f"{name} of p, means, sd is off by {z.round(1)} errors"
+
+
+def sd_of_each_cluster(tutorial):
+    category = pm.Categorical("category", p=pm.Dirichlet("p", a=np.ones(K)), shape=20)
+    means, sd = pm.Normal("means", 0, 15, shape=K), pm.Uniform("sd", 0, 20, shape=K)
+    pm.Normal("obs", mu=means[category], sigma=sd[category], observed=np.zeros(20))
+
+
+def other_prior_of_weights(tutorial):
+    category = pm.Categorical("category", p=pm.Dirichlet("p", a=2 * np.ones(K)), shape=20)
+    means, sd = pm.Normal("means", 0, 15, shape=K), pm.Uniform("sd", 0, 20)
+    pm.Normal("obs", mu=means[category], sigma=sd, observed=np.zeros(20))
+
+
+@pytest.mark.parametrize(
+    "build, constraints",
+    [
+        (lambda t: t["mixture_model"](np.arange(20.0), K), {"min_weight": 0.05}),
+        (lambda t: t["mixture_model"](np.arange(20.0), K, min_weight=0.02), {}),
+        (lambda t: t["mixture_model"](np.arange(20.0), K), {"ordered": False}),
+        (lambda t: t["mixture_model"](np.arange(20.0), K, ordered=False), {}),
+        (sd_of_each_cluster, {"min_weight": 0, "ordered": False}),
+        (other_prior_of_weights, {"min_weight": 0, "ordered": False}),
+    ],
+    ids=["lower weight", "model's lower weight", "unordered", "model unordered", "widths", "prior of weights"],
+)
+def test_conjugate_gibbs_refuses_other_models(tutorial, build, constraints):
+    with pm.Model() as outer:
+        model = build(tutorial) or outer
+    with model, pytest.raises(ValueError, match="posterior is not the one"):
+        tutorial["ConjugateGibbs"]([model[name] for name in ("p", "means", "sd", "category")], **constraints)
+
+
+@pytest.mark.parametrize("scale, n, k", [(1e-6, 500, 3), (1e6, 500, 3), (1.0, 50_000, 5), (1.0, 4, 4)])
+def test_conjugate_gibbs_at_any_scale(tutorial, scale, n, k):
+    rng = np.random.default_rng(1)
+    np.random.seed(1)
+    centers = 10.0 * np.arange(k)
+    data = scale * (centers[np.arange(n) % k] + rng.standard_normal(n))
+    priors = dict(center=data.mean(), scale=4 * data.std(), widest=5 * data.std())
+    with tutorial["mixture_model"](data, k, **priors) as model:
+        step = tutorial["ConjugateGibbs"]([model[name] for name in ("p", "means", "sd", "category")])
+    point = model.test_point
+    draws = []
+    for _ in range(300):
+        point = step.step(point)
+        draws.append(point["means"] / scale)
+    assert np.isfinite(draws).all()
+    if n > k:
+        np.testing.assert_allclose(np.mean(draws[100:], axis=0), centers, atol=0.5)
+
+
+def test_a_far_outlier_keeps_its_cluster(tutorial):
+    """Every cluster's density underflows at the outlier; it still belongs to the nearest."""
+    data = np.r_[np.linspace(-1, 1, 50), np.linspace(9, 11, 50), 1e6]
+    with tutorial["mixture_model"](data, 2) as model:
+        step = tutorial["ConjugateGibbs"]([model[name] for name in ("p", "means", "sd", "category")])
+    point = step.step({**model.test_point, "means": np.array([0.0, 10.0]), "sd_interval__": np.asarray(-3.0)})
+    assert point["category"][-1] == 1
+
+
+def test_log_components_are_the_marginal_likelihood(tutorial):
+    """The density that leave-one-out uses, against SciPy's: the categories are summed out."""
+    rng = np.random.default_rng(0)
+    posterior = {"p": rng.dirichlet(np.ones(K), (2, 5)), "means": rng.standard_normal((2, 5, K))}
+    posterior["sd"] = rng.uniform(0.5, 2, (2, 5))
+    log_terms = tutorial["log_components"](Y, az.from_dict(posterior))
+    p, means, sd = (posterior[name].reshape(10, -1, 1) for name in ("p", "means", "sd"))
+    expected = (p * stats.norm.pdf(Y, means, sd)).sum(axis=1)
+    np.testing.assert_allclose(np.exp(log_terms).sum(axis=1), expected, rtol=1e-12)
