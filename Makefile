@@ -8,7 +8,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 .PHONY: help run test pair lab literal lock clean
 
 help:  ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1  /p' Makefile | expand -t 10
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/ready  ## execute the tutorial into build/, with progress
 	$(PYTHON) run.py
@@ -23,7 +23,7 @@ pair: .venv/ready  ## execute the tutorial and make the result the committed .ip
 lab: .venv/ready  ## open the tutorial in JupyterLab
 	.venv/bin/jupyter lab $(NOTEBOOK).md
 
-literal: .venv/ready  ## sample the original, stock step and all, and compare: about ten minutes
+literal: .venv/ready  ## sample the original, stock step and all, and compare: a quarter of an hour
 	.venv/bin/pytest -s -m literal tests/test_literal.py
 
 # Only Python 3.10 is resolved for (pyproject.toml), and the markers that say so again on every line are taken off.

@@ -19,7 +19,7 @@ def code_cells(path=IPYNB):
 
 def cell_with(text, cells=None):
     """The one code cell whose source contains `text`."""
-    (cell,) = [cell for cell in cells or code_cells() if text in cell.source]
+    (cell,) = [cell for cell in cells or code_cells() if cell.cell_type == "code" and text in cell.source]
     return cell
 
 
