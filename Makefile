@@ -37,8 +37,9 @@ clean:  ## remove the environment and everything that was built
 	rm -rf .venv .uv build
 
 .venv/ready: requirements.txt .python-version Makefile $(filter .uv/bin/uv,$(UV))
-	@$(UV) venv --quiet --clear --python 3.10 .venv || { \
+	@$(UV) python find 3.10 >/dev/null 2>&1 || $(UV) python install 3.10 >/dev/null 2>&1 || { \
 		echo "No Python 3.10, which PyMC3 needs, and it could not be fetched. Install it ('uv python install 3.10' or 'pyenv install 3.10') and run make again." >&2; exit 1; }
+	$(UV) venv --quiet --clear --python 3.10 .venv
 	$(UV) pip sync --quiet --python $(PYTHON) requirements.txt
 	.venv/bin/jupytext-config --settings-file .venv/etc/jupyter/labconfig/default_setting_overrides.json set-default-viewer markdown
 	touch $@
