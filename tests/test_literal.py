@@ -57,5 +57,5 @@ def test_the_stock_step_samples_the_same_posterior(tutorial):
     ]
     table = pd.DataFrame(rows, columns=["", "tutorial", "stock", "difference in Monte Carlo errors"])
     print(table.round(4).to_string(index=False))
-    # at 4.5 a false alarm has a chance of 7e-6 for each of some sixty rows
+    # at 4.5 a false alarm has a chance of 7e-6 for each of some eighty rows
     assert table.iloc[:, -1].abs().max() < 4.5
