@@ -19,7 +19,7 @@ EXECUTED = Path("build/gaussian_mixture_model.ipynb")
 
 
 def title(source):
-    """First line of a code cell that is neither blank nor a cell magic."""
+    """First line of a code cell that is not blank."""
     return next((line for line in source.splitlines() if line.strip()), "")[:60]
 
 

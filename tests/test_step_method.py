@@ -196,6 +196,11 @@ def test_samples_under_other_start_methods():
     assert "singlethreaded" not in text
 
 
+def conjugate_gibbs(tutorial, model, **constraints):
+    variables = [model[name] for name in ("p", "means", "sd", "category")]
+    return tutorial["ConjugateGibbs"](variables, model=model, **constraints)
+
+
 def test_conjugate_gibbs_gets_it_right(tutorial):
     """Geweke (2004), "Getting it right": draws of parameters given data and of data given parameters, in turn,
     have the prior as their marginal distribution. Any mistake in any conditional moves it."""
@@ -205,7 +210,7 @@ def test_conjugate_gibbs_gets_it_right(tutorial):
     start = np.sort(center + scale * rng.standard_normal(n))
     priors = dict(center=center, scale=scale, widest=widest, min_weight=min_weight)
     with tutorial["mixture_model"](start, k, **priors) as model:
-        step = tutorial["ConjugateGibbs"]([model[name] for name in ("p", "means", "sd", "category")])
+        step = conjugate_gibbs(tutorial, model)
     point, chain = model.test_point, []
     for _ in range(60_000):
         point = step.step(point)
@@ -233,10 +238,19 @@ def sd_of_each_cluster(tutorial):
     pm.Normal("obs", mu=means[category], sigma=sd[category], observed=np.zeros(20))
 
 
-def other_prior_of_weights(tutorial):
-    category = pm.Categorical("category", p=pm.Dirichlet("p", a=2 * np.ones(K)), shape=20)
-    means, sd = pm.Normal("means", 0, 15, shape=K), pm.Uniform("sd", 0, 20)
+def other_prior_of_weights(tutorial, k=K):
+    p = pm.Dirichlet("p", a=2 * np.ones(k))
+    category = pm.Categorical("category", p=p, shape=20)
+    means, sd = pm.Normal("means", 0, 15, shape=k), pm.Uniform("sd", 0, 20)
     pm.Normal("obs", mu=means[category], sigma=sd, observed=np.zeros(20))
+    return p, means
+
+
+def other_prior_of_many_weights(tutorial):
+    """Random weights of eight clusters hardly ever reach 0.1: the check must look where the model allows them."""
+    p, means = other_prior_of_weights(tutorial, k=8)
+    pm.Potential("p_min_potential", tt.switch(tt.min(p) < 0.1, -np.inf, 0))
+    pm.Potential("order_means_potential", tt.switch(tt.any(means[1:] < means[:-1]), -np.inf, 0))
 
 
 @pytest.mark.parametrize(
@@ -248,14 +262,16 @@ def other_prior_of_weights(tutorial):
         (lambda t: t["mixture_model"](np.arange(20.0), K, ordered=False), {}),
         (sd_of_each_cluster, {"min_weight": 0, "ordered": False}),
         (other_prior_of_weights, {"min_weight": 0, "ordered": False}),
+        (other_prior_of_many_weights, {}),
     ],
-    ids=["lower weight", "model's lower weight", "unordered", "model unordered", "widths", "prior of weights"],
+    ids=["lower", "model lower", "unordered", "model unordered", "widths", "prior of weights", "prior of many weights"],
 )
 def test_conjugate_gibbs_refuses_other_models(tutorial, build, constraints):
     with pm.Model() as outer:
-        model = build(tutorial) or outer
+        built = build(tutorial)
+    model = built if isinstance(built, pm.Model) else outer
     with model, pytest.raises(ValueError, match="posterior is not the one"):
-        tutorial["ConjugateGibbs"]([model[name] for name in ("p", "means", "sd", "category")], **constraints)
+        conjugate_gibbs(tutorial, model, **constraints)
 
 
 @pytest.mark.parametrize("scale, n, k", [(1e-6, 500, 3), (1e6, 500, 3), (1.0, 50_000, 5), (1.0, 4, 4)])
@@ -266,7 +282,7 @@ def test_conjugate_gibbs_at_any_scale(tutorial, scale, n, k):
     data = scale * (centers[np.arange(n) % k] + rng.standard_normal(n))
     priors = dict(center=data.mean(), scale=4 * data.std(), widest=5 * data.std())
     with tutorial["mixture_model"](data, k, **priors) as model:
-        step = tutorial["ConjugateGibbs"]([model[name] for name in ("p", "means", "sd", "category")])
+        step = conjugate_gibbs(tutorial, model)
     point = model.test_point
     draws = []
     for _ in range(300):
@@ -281,7 +297,7 @@ def test_a_far_outlier_keeps_its_cluster(tutorial):
     """Every cluster's density underflows at the outlier; it still belongs to the nearest."""
     data = np.r_[np.linspace(-1, 1, 50), np.linspace(9, 11, 50), 1e6]
     with tutorial["mixture_model"](data, 2) as model:
-        step = tutorial["ConjugateGibbs"]([model[name] for name in ("p", "means", "sd", "category")])
+        step = conjugate_gibbs(tutorial, model)
     point = step.step({**model.test_point, "means": np.array([0.0, 10.0]), "sd_interval__": np.asarray(-3.0)})
     assert point["category"][-1] == 1
 
