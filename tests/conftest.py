@@ -1,5 +1,7 @@
 """The tutorial as the tests use it: its cells from the .md, run in this process or in a kernel."""
 
+import os
+import shutil
 from pathlib import Path
 
 import jupytext
@@ -64,3 +66,14 @@ def tutorial():
 def stored():
     """The committed notebook."""
     return nbformat.read(IPYNB, as_version=4)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args):
+    """Playwright drives a Chromium that the machine has: it downloads none."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        no_browser = "no Chromium on this machine's path, so nothing was tried in a browser"
+        pytest.fail(no_browser) if os.environ.get("CI") else pytest.skip(no_browser)
+    return {**browser_type_launch_args, "executable_path": found}
