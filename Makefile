@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 # Our own uv where the machine has none. It is installed from the root folder, where no .python-version picks an interpreter.
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: help run test pair lab literal lock clean
+.PHONY: help run test pair lab gallery literal lock clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,11 @@ pair: .venv/ready  ## execute the tutorial and make the result the committed .ip
 
 lab: .venv/ready  ## open the tutorial in JupyterLab
 	.venv/bin/jupyter lab $(NOTEBOOK).md
+
+gallery: .venv/ready  ## render the stored outputs as web pages into build/gallery
+	rm -rf build/gallery
+	.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/doctrees gallery build/gallery
+	@echo "open build/gallery/index.html"
 
 literal: .venv/ready  ## sample the original, stock step and all, and compare: a quarter of an hour
 	.venv/bin/pytest -s -m literal tests/test_literal.py
