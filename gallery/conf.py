@@ -38,6 +38,7 @@ language = "en"
 extensions = ["myst_nb", "ablog", "sphinx_copybutton", "sphinx_design", "sphinxext.opengraph"]
 
 nb_execution_mode = "off"
+nb_merge_streams = True
 myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
 myst_heading_anchors = 3
 myst_substitutions = {
@@ -48,10 +49,11 @@ myst_substitutions = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
-html_baseurl = os.environ.get("GALLERY_URL") or f"https://{owner.lower()}.github.io/{name}/"
+html_baseurl = os.environ.get("GALLERY_URL", f"https://{owner.lower()}.github.io/{name}").rstrip("/") + "/"
 html_favicon = "favicon.svg"
-html_static_path = ["gallery.css"]
+html_static_path = ["gallery.css", "print.js"]
 html_css_files = ["gallery.css"]
+html_js_files = ["print.js"]
 html_extra_path = [f"../gaussian_mixture_model.{suffix}" for suffix in ("md", "ipynb", "png")]
 html_copy_source = False
 html_use_index = html_domain_indices = False
