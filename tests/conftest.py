@@ -1,12 +1,14 @@
 """The tutorial as the tests use it: its cells from the .md, run in this process or in a kernel."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import jupytext
 import matplotlib
 import nbformat
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
@@ -23,6 +25,18 @@ def cell_with(text, cells=None):
     """The one code cell whose source contains `text`."""
     (cell,) = [cell for cell in cells or code_cells() if cell.cell_type == "code" and text in cell.source]
     return cell
+
+
+def texts(cell):
+    """All that a cell printed or showed as text."""
+    return "".join(out.get("text", "") or out.get("data", {}).get("text/plain", "") for out in cell.outputs)
+
+
+def html_table(cell):
+    """The data frame that a cell shows, as numbers."""
+    (html,) = (out.data["text/html"] for out in cell.outputs if "<table" in out.get("data", {}).get("text/html", ""))
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", html, flags=re.S)]
+    return pd.DataFrame([row[1:] for row in rows[1:]], [row[0] for row in rows[1:]], rows[0][1:], dtype=float)
 
 
 def edited(replacements):

@@ -9,24 +9,11 @@ from pathlib import Path
 
 import jupytext
 import numpy as np
-import pandas as pd
 import pytest
-from conftest import IPYNB, MD, ROOT, cell_with, code_cells, edited, run_here, run_in_kernel
+from conftest import IPYNB, MD, ROOT, cell_with, code_cells, edited, html_table, run_here, run_in_kernel, texts
 
 # why a cell's outputs are not compared with the stored ones: one of these stands beside nbval-ignore-output
 REASONS = {"prints-times", "shows-progress", "prints-versions"}
-
-
-def texts(cell):
-    """All that a cell printed or showed as text."""
-    return "".join(out.get("text", "") or out.get("data", {}).get("text/plain", "") for out in cell.outputs)
-
-
-def html_table(cell):
-    """The data frame that a cell shows, as numbers."""
-    (html,) = (out.data["text/html"] for out in cell.outputs if "<table" in out.get("data", {}).get("text/html", ""))
-    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", html, flags=re.S)]
-    return pd.DataFrame([row[1:] for row in rows[1:]], [row[0] for row in rows[1:]], rows[0][1:], dtype=float)
 
 
 def test_pair_is_in_step(stored):
