@@ -5,10 +5,10 @@ PYTHON := .venv/bin/python
 # Our own uv where the machine has none. It is installed from the root folder, where no .python-version picks an interpreter.
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: help run test pair lab gallery literal lock clean
+.PHONY: help run test pair lab gallery literal calibration lock clean
 
 help:  ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/ready  ## execute the tutorial into build/, with progress
 	$(PYTHON) run.py
@@ -30,6 +30,9 @@ gallery: .venv/ready  ## render the stored outputs as web pages into build/galle
 
 literal: .venv/ready  ## sample the original, stock step and all, and compare: a quarter of an hour
 	.venv/bin/pytest -s -m literal tests/test_literal.py
+
+calibration: .venv/ready  ## rank the truth among draws for 2,000 data sets: a quarter of an hour, and build/calibration.png
+	.venv/bin/pytest -s -m calibration tests/test_calibration.py
 
 # Only Python 3.10 is resolved for (pyproject.toml), and the markers that say so again on every line are taken off.
 lock: .venv/ready  ## make requirements.txt from requirements.in

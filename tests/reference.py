@@ -115,7 +115,8 @@ class Reference:
 
 if __name__ == "__main__":
     reference = Reference(simulate())
-    print(f"effective size {reference.effective_size:.0f}, Pareto k {reference.pareto_k:.2f}; value ± Monte Carlo error")
+    print(f"effective size {reference.effective_size:.0f}, Pareto k {reference.pareto_k:.2f}")
+    print("mean, standard deviation, 3 % and 97 % quantiles, each with its Monte Carlo error")
     for name, x in reference.draws.items():
         numbers = [reference.mean(x), reference.sd(x), *(reference.quantile(x, q) for q in (0.03, 0.97))]
         print(f"{name:9}", *(f"{value:9.5f} ± {error:.5f}" for value, error in numbers))

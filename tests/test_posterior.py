@@ -92,9 +92,9 @@ def test_stored_membership_probabilities(stored, reference):
 def rows_of_run(run, reference, log_components):
     """Means over draws: of each parameter, its square around the reference's mean, of being below the reference's
     quantiles, and of the probability of cluster 1 at the points halfway between two centers."""
-    draws = {name: run.posterior[name].values for name in ("p", "sd", "means")}
-    shape = draws["sd"].shape
-    draws = dict(zip(reference.draws, np.moveaxis(np.concatenate([x.reshape(*shape, -1) for x in draws.values()], 2), 2, 0)))
+    shape = run.posterior["sd"].shape
+    columns = [run.posterior[name].values.reshape(*shape, -1) for name in ("p", "sd", "means")]
+    draws = dict(zip(reference.draws, np.moveaxis(np.concatenate(columns, axis=2), 2, 0)))
     functions = []
     for name, x in reference.draws.items():
         (mean, _), (low, _), (high, _) = reference.mean(x), reference.quantile(x, 0.03), reference.quantile(x, 0.97)
