@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 # Our own uv where the machine has none. It is installed from the root folder, where no .python-version picks an interpreter.
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: help run test pair lab gallery literal calibration lock clean
+.PHONY: help run test pair lab gallery literal calibration mistakes lock clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ literal: .venv/ready  ## sample the original, stock step and all, and compare: a
 
 calibration: .venv/ready  ## rank the truth among draws for 2,000 data sets: a quarter of an hour, and build/calibration.png
 	.venv/bin/pytest -s -m calibration tests/test_calibration.py
+
+mistakes: .venv/ready  ## plant mistakes in copies and say which test catches each: a quarter of an hour
+	$(PYTHON) tests/planted_mistakes.py
 
 # Only Python 3.10 is resolved for (pyproject.toml), and the markers that say so again on every line are taken off.
 lock: .venv/ready  ## make requirements.txt from requirements.in

@@ -112,6 +112,14 @@ class Reference:
         density = components(self.theta, y)
         return density[:, cluster, np.arange(len(y))] / density.sum(axis=1)
 
+    def leave_one_out(self, y):
+        """Expected log predictive density, the categories summed out, and its Monte Carlo error: what the other
+        points say of a point is its density's harmonic mean over the posterior. 1 / sqrt(2 pi) is put back."""
+        inverse = 1 / components(self.theta, y).sum(axis=1)
+        mean = self.weight @ inverse
+        error = np.sqrt(self.weight**2 @ (inverse / mean - 1) ** 2)
+        return -np.log(mean * np.sqrt(2 * np.pi)).sum(), error.sum()
+
 
 if __name__ == "__main__":
     reference = Reference(simulate())

@@ -68,6 +68,18 @@ def test_data_are_the_specified_ones(tutorial):
     np.testing.assert_allclose(data[[194, 346, 422]], [1.953, -1.970, 0.703], atol=5e-4)
 
 
+def test_model_has_the_specified_variables(tutorial):
+    model = tutorial["model"]
+    shapes = {name: model[name].tag.test_value.shape for name in ("p", "means", "sd", "category", "obs")}
+    assert shapes == {"p": (3,), "means": (3,), "sd": (), "category": (500,), "obs": (500,)}
+    assert model.RV_dims == {"p": ("cluster",), "means": ("cluster",), "category": ("obs_id",), "obs": ("obs_id",)}
+    assert {name: list(values) for name, values in model.coords.items()} == {
+        "cluster": list(range(3)),
+        "obs_id": list(range(500)),
+    }
+    assert {potential.name for potential in model.potentials} == {"p_min_potential", "order_means_potential"}
+
+
 def test_log_probability_is_the_specified_one(tutorial):
     """Priors, potentials and likelihood against the formulas, at points inside and outside the constraints."""
     from scipy import stats
@@ -99,8 +111,7 @@ def test_log_probability_is_the_specified_one(tutorial):
         ([0.3, 0.3, 0.4], [0.0, -5.0, 5.0]),
     ]:
         here = np.array(p), np.array(means), 1.3, category
-        np.testing.assert_allclose(by_model(*here), untransformed(*here), rtol=1e-9)
-    assert model.named_vars.keys() >= {"p_min_potential", "order_means_potential", "obs"}
+        np.testing.assert_allclose(by_model(*here), untransformed(*here), rtol=1e-9, err_msg=f"p={p}, means={means}")
 
 
 def test_converged(stored):
@@ -251,6 +262,10 @@ def test_lock_is_in_step_with_the_requirements(tmp_path):
     subprocess.run(command, cwd=ROOT, check=True)
     assert pins(new.read_text()) == pins(lock), "run `make lock`"
     assert lock.count("--hash=sha256:") > len(pins(lock))
+    tutorial_packages = (ROOT / "requirements.in").read_text().split("\n\n")[0].splitlines()[1:]
+    assert all("==" in line for line in tutorial_packages), f"pin every one of {tutorial_packages}"
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    for dependencies in re.findall(r"additional_dependencies: \[(.*)\]", hooks):
+        assert all("==" in dependency for dependency in dependencies.split(",")), f"pin {dependencies}"
     (jupytext_pin,) = set(re.findall(r"jupytext==[\d.]+", hooks))
     assert jupytext_pin in pins(lock)

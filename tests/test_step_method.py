@@ -232,6 +232,24 @@ def test_conjugate_gibbs_gets_it_right(tutorial):
         assert np.abs(z).max() < 4.5, f"{name} of p, means, sd is off by {z.round(1)} errors"
 
 
+def test_draws_that_do_not_fit_are_not_drawn_again(tutorial, monkeypatch):
+    """With all points in one cluster hardly any weights reach 0.1, and to draw until they do would never end."""
+    with tutorial["mixture_model"](np.random.default_rng(0).standard_normal(500), 3) as model:
+        step = conjugate_gibbs(tutorial, model)
+    draw, calls = np.random.standard_gamma, []
+
+    def counted(*args):
+        calls.append(args)
+        assert len(calls) <= 2, "the weights were drawn again instead of kept"
+        return draw(*args)
+
+    monkeypatch.setattr(np.random, "standard_gamma", counted)
+    before = {**model.test_point, "means": np.array([-90.0, 0.0, 90.0])}
+    after = step.step(before)
+    assert set(after["category"]) == {1} and len(calls) == 2
+    np.testing.assert_array_equal(after["p_stickbreaking__"], before["p_stickbreaking__"])
+
+
 def sd_of_each_cluster(tutorial):
     category = pm.Categorical("category", p=pm.Dirichlet("p", a=np.ones(K)), shape=20)
     means, sd = pm.Normal("means", 0, 15, shape=K), pm.Uniform("sd", 0, 20, shape=K)
