@@ -13,6 +13,7 @@ from pathlib import Path
 import jupytext
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 SOURCE = Path("gaussian_mixture_model.md")
 EXECUTED = Path("build/gaussian_mixture_model.ipynb")
@@ -35,6 +36,7 @@ def execute(notebook):
     NotebookClient(
         notebook, timeout=None, kernel_name="python3", record_timing=False, on_cell_execute=announce
     ).execute()
+    CoalesceStreamsPreprocessor().preprocess(notebook, {})  # one output for what was printed in a row, as in JupyterLab
     return time.perf_counter() - begin
 
 
