@@ -1,0 +1,152 @@
+"""The pair in JupyterLab as a reader uses it: opened, run cell by cell, stopped, edited, restarted and saved."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+
+import jupytext
+import nbformat
+import psutil
+import pytest
+from conftest import IPYNB, MD
+from playwright.sync_api import expect
+
+CHANGES = {
+    "seconds=3": "seconds=0.1",
+    "draws=20_000, tune=5_000": "draws=20_000, tune=500",
+}
+SECONDS = 90
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Paths of the .md and the .ipynb in a folder that git watches: the pair up to Figure 3, with `CHANGES`."""
+    notebook = nbformat.read(IPYNB, as_version=4)
+    (end,) = (i for i, cell in enumerate(notebook.cells) if cell.source.startswith("**Figure 3.**"))
+    del notebook.cells[end:]
+    notebook.metadata.language_info.version = platform.python_version()
+    source = MD.read_text(encoding="utf-8")
+    texts = {MD: source[: source.index("\n**Figure 3.**")], IPYNB: nbformat.writes(notebook) + "\n"}
+    folder = tmp_path / "pair"
+    folder.mkdir()
+    for path, text in texts.items():
+        for old, new in CHANGES.items():
+            assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path.name}"
+            text = text.replace(old, new)
+        (folder / path.name).write_text(text, encoding="utf-8")
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    return folder / MD.name, folder / IPYNB.name
+
+
+def git(folder, *arguments):
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def lab(tmp_path, pair):
+    """A running JupyterLab of this environment with nobody's settings: its process and its address with the token."""
+    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    own = {name: str(tmp_path / name) for name in names}
+    with open(tmp_path / "log", "w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"],
+            cwd=pair[0].parent,
+            env=os.environ | own,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        end = time.monotonic() + SECONDS
+        while not (address := re.search(r"http://127\S+/lab\?token=\w+", (tmp_path / "log").read_text())):
+            assert server.poll() is None and time.monotonic() < end, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        yield psutil.Process(server.pid), address[0]
+    finally:
+        server.terminate()
+        server.wait(SECONDS)
+
+
+def test_jupyterlab(page, lab, pair):
+    (server, address), (md, ipynb) = lab, pair
+    source, before = md.read_text(encoding="utf-8"), nbformat.read(ipynb, as_version=4)
+    (sampling,) = (i for i, cell in enumerate(before.cells) if "trace = pm.sample(" in cell.source)
+    last = len(before.cells) - 1
+    page.set_default_timeout(1000 * SECONDS)
+
+    def cell(index, *, state=""):
+        return page.locator(f'.jp-NotebookPanel .jp-Cell{state}[data-windowed-list-index="{index}"]')
+
+    def wait_until_run(index):
+        cell(index).locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:")).wait_for()
+
+    def press_shift_enter(indices):
+        """On each cell in turn; wait until it is done, unless it is the one that samples."""
+        for i in indices:
+            cell(i, state=".jp-mod-active").wait_for()
+            page.keyboard.press("Shift+Enter" if i < last else "Control+Enter")  # the former would add a cell
+            if before.cells[i].cell_type == "code" and i != sampling:
+                wait_until_run(i)
+
+    def wait_for_progress(share):
+        page.wait_for_function(f"[...document.querySelectorAll('progress')].some(bar => bar.value >= {share} * bar.max)")
+
+    def wait_for_figure():
+        image = cell(last).locator("img").element_handle()
+        page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=image)
+
+    def save():
+        with page.expect_response(lambda response: response.request.method == "PUT" and md.name in response.url):
+            page.keyboard.press("Control+s")
+
+    def workers():
+        return [worker for kernel in server.children() for worker in kernel.children()]
+
+    # a double click opens the .md as a notebook, and saving it changes nothing
+    page.goto(address)
+    page.locator(".jp-DirListing-item", has_text=md.name).dblclick()
+    page.get_by_role("heading", name="Gaussian Mixture Model", exact=True).click()
+    page.locator("#jp-main-statusbar", has_text="| Idle").wait_for()
+    save()
+    assert not git(md.parent, "diff"), "opening and saving changes the pair"
+
+    # Shift+Enter, cell by cell, as far as the sampler, which is stopped
+    press_shift_enter(range(sampling + 1))
+    wait_for_progress(0.01)
+    assert len(workers()) == 4
+    wait_for_progress(0.1)
+    page.get_by_role("button", name="Interrupt the kernel").click()
+    wait_until_run(sampling)
+    said = cell(sampling).inner_text()
+    kept = re.search(r"Sampling 4 chains for 500 tune and ([\d_]+) draw iterations", said)
+    assert kept and 0 < int(kept[1]) < 20_000, said
+    assert workers() == []
+
+    # the kernel and the draws that were kept can be used, and figures show
+    press_shift_enter(range(sampling + 1, last + 1))
+    wait_for_figure()
+
+    # fewer draws, restart, run all
+    cell(sampling).get_by_text("20_000", exact=True).dblclick()
+    page.keyboard.type("200")
+    page.get_by_role("button", name="Restart the kernel and run all cells").click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+    cell(sampling).get_by_text("500 tune and 200 draw").wait_for()
+    wait_for_progress(1)
+    wait_until_run(last)
+    wait_for_figure()
+
+    # the pair has what was changed and nothing else
+    save()
+    assert md.read_text(encoding="utf-8") == source.replace("draws=20_000", "draws=200")
+    after = nbformat.read(ipynb, as_version=4)
+    assert [cell.source for cell in after.cells] == [cell.source for cell in jupytext.read(md).cells]
+    assert after.metadata == before.metadata
+    for a, b in zip(before.cells, after.cells, strict=True):
+        assert (a.id, a.metadata, a.get("execution_count")) == (b.id, b.metadata, b.get("execution_count"))
+        assert [output.output_type for output in a.get("outputs", [])] == [
+            output.output_type for output in b.get("outputs", [])
+        ], b.source
