@@ -18,7 +18,7 @@ CHANGES = {
     "seconds=3": "seconds=0.1",
     "draws=20_000, tune=5_000": "draws=20_000, tune=500",
 }
-SECONDS = 90
+SECONDS = 120  # to wait for anything
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_jupyterlab(page, lab, pair):
                 wait_until_run(i)
 
     def wait_for_progress(share):
-        page.wait_for_function(f"[...document.querySelectorAll('progress')].some(bar => bar.value >= {share} * bar.max)")
+        page.wait_for_function(f"[...document.querySelectorAll('progress')].some(p => p.value >= {share} * p.max)")
 
     def wait_for_figure():
         image = cell(last).locator("img").element_handle()
