@@ -12,7 +12,6 @@ import nbformat
 import psutil
 import pytest
 from conftest import IPYNB, MD
-from playwright.sync_api import expect
 
 CHANGES = {
     "seconds=3": "seconds=0.1",
@@ -108,12 +107,16 @@ def test_jupyterlab(page, lab, pair):
     # a double click opens the .md as a notebook, and saving it changes nothing
     page.goto(address)
     page.locator(".jp-DirListing-item", has_text=md.name).dblclick()
-    page.get_by_role("heading", name="Gaussian Mixture Model", exact=True).click()
+    title = page.get_by_role("heading", name="Gaussian Mixture Model", exact=True)
+    title.click()
     page.locator("#jp-main-statusbar", has_text="| Idle").wait_for()
     save()
-    assert not git(md.parent, "diff"), "opening and saving changes the pair"
+    assert not (difference := git(md.parent, "diff")), f"opening and saving changes the pair:\n{difference}"
 
     # Shift+Enter, cell by cell, as far as the sampler, which is stopped
+    for item in ("Edit", "Clear Outputs of All Cells"):  # so that all that is seen from now on is new
+        page.get_by_role("menuitem", name=item, exact=True).click()
+    title.click()
     press_shift_enter(range(sampling + 1))
     wait_for_progress(0.01)
     assert len(workers()) == 4
