@@ -7,13 +7,22 @@ python run.py --pair   then make it the committed pair, whole or not at all
 import base64
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-import jupytext
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
-from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+try:
+    import jupytext
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"{error} in {sys.executable}, Python {sys.version.split()[0]}. Run `make run`, which sets up an environment, "
+        "or `pip install -r requirements.txt` in an environment of Python 3.10. After a damaged one, `make clean` first."
+    )
+except KeyboardInterrupt:
+    sys.exit(130)
 
 SOURCE = Path("gaussian_mixture_model.md")
 EXECUTED = Path("build/gaussian_mixture_model.ipynb")
@@ -33,11 +42,32 @@ def execute(notebook):
         position = f"{code.index(cell_index) + 1:3}/{len(code)}"
         print(f"{time.perf_counter() - begin:6.1f} s  {position}  {title(cell.source)}", flush=True)
 
-    NotebookClient(
-        notebook, timeout=None, kernel_name="python3", record_timing=False, on_cell_execute=announce
-    ).execute()
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        shutdown_kernel="immediate",
+        record_timing=False,
+        on_cell_execute=announce,
+    )
+    try:
+        client.execute()
+    except BaseException:
+        # On Ctrl+C nbclient ends the kernel, and what it then raises depends on the moment.
+        if hasattr(client, "_async_cleanup_kernel_future"):
+            raise KeyboardInterrupt from None
+        raise
     CoalesceStreamsPreprocessor().preprocess(notebook, {})  # one output for what was printed in a row, as in JupyterLab
     return time.perf_counter() - begin
+
+
+def put(files):
+    """Write all files aside before the first takes its place: if one cannot be written, the old ones stay."""
+    with tempfile.TemporaryDirectory(dir=EXECUTED.parent) as aside:
+        for path, content in files.items():
+            Path(aside, path.name).write_bytes(content)
+        for path in files:
+            os.replace(Path(aside, path.name), path)
 
 
 def main():
@@ -45,12 +75,16 @@ def main():
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02}"  # random identifiers would change with each run
     EXECUTED.parent.mkdir(exist_ok=True)
+    stopped = None
     try:
         seconds = execute(notebook)
-    except CellExecutionError as error:
-        jupytext.write(notebook, EXECUTED)
-        sys.exit(f"{error}\n{SOURCE} stopped at the cell above; the notebook so far is {EXECUTED}")
-    jupytext.write(notebook, EXECUTED)
+    except (CellExecutionError, DeadKernelError) as error:
+        stopped = error
+    executed = f"{jupytext.writes(notebook, 'ipynb')}\n".encode()
+    put({EXECUTED: executed})
+    if stopped:
+        reason = f"{stopped}, perhaps for want of memory." if isinstance(stopped, DeadKernelError) else stopped
+        sys.exit(f"{reason}\n{SOURCE} stopped at the cell above; the notebook so far is {EXECUTED}")
     print(f"{seconds:6.1f} s  done: {EXECUTED}")
 
     if "--pair" in sys.argv[1:]:
@@ -61,12 +95,16 @@ def main():
             for output in cell.outputs
             if "image/png" in output.get("data", {})
         )
-        picture = EXECUTED.with_suffix(".png")
-        picture.write_bytes(base64.b64decode(thumbnail))
-        for path in (picture, EXECUTED):
-            os.replace(path, path.name)
-        print("the pair is up to date: commit", SOURCE, "and", EXECUTED.name)
+        pair = SOURCE.with_suffix(".ipynb")
+        put({SOURCE.with_suffix(".png"): base64.b64decode(thumbnail), pair: executed})
+        print("the pair is up to date: commit", SOURCE, "and", pair)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("Interrupted: no file was changed.", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        sys.exit(f"{error}. The committed files are as they were.")
