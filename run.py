@@ -18,8 +18,8 @@ try:
     from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 except ModuleNotFoundError as error:
     sys.exit(
-        f"{error} in {sys.executable}, Python {sys.version.split()[0]}. Run `make run`, which sets up an environment, "
-        "or `pip install -r requirements.txt` in an environment of Python 3.10. After a damaged one, `make clean` first."
+        f"{error} in {sys.executable}, Python {sys.version.split()[0]}. Run `make run`, which sets up an environment "
+        "(`make clean` removes a damaged one), or `pip install -r requirements.txt` in an environment of Python 3.10."
     )
 except KeyboardInterrupt:
     sys.exit(130)
@@ -71,6 +71,7 @@ def put(files):
 
 
 def main():
+    sys.stdout.reconfigure(errors="replace")  # for a terminal that cannot print every letter
     notebook = jupytext.read(SOURCE)
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02}"  # random identifiers would change with each run

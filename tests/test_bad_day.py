@@ -1,0 +1,194 @@
+"""What goes wrong on a reader's machine ends in a finished run or in one clear sentence, and nothing is lost."""
+
+import base64
+import fcntl
+import multiprocessing
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pymc3 as pm
+import pytest
+from conftest import ROOT, cell_with, code_cells, run_here
+
+OLD = b"the old one"
+NAMES = ("gaussian_mixture_model.ipynb", "gaussian_mixture_model.png", "build/gaussian_mixture_model.ipynb")
+
+
+def folder(path, code):
+    """A repository whose tutorial is one cell of `code` and a thumbnail, with old outputs; the command that runs it."""
+    (path / "build").mkdir(parents=True)
+    shutil.copy(ROOT / "run.py", path)
+    png = base64.b64encode(bytes(100_000)).decode()
+    cells = f"```{{code-cell}}\n{code}\n```\n\n```{{code-cell}}\n:tags: [thumbnail]\n\npng = '{png}'\n"
+    show = "from IPython.display import display; display({'image/png': png}, raw=True)\n```\n"
+    header = "---\nkernelspec:\n  display_name: Python 3\n  name: python3\n---\n\n"
+    (path / "gaussian_mixture_model.md").write_text(header + cells + show, encoding="utf-8")
+    for name in NAMES:
+        (path / name).write_bytes(OLD)
+    return [sys.executable, "run.py", "--pair"]
+
+
+def run(command, path, **how):
+    return subprocess.run(command, cwd=path, text=True, encoding="utf-8", capture_output=True, timeout=120, **how)
+
+
+def assert_nothing_lost(path, names=NAMES):
+    changed = [name for name in names if (path / name).read_bytes() != OLD]
+    assert not changed, f"{changed} were replaced"
+    left = {file.name for file in path.rglob("*")} - {"build", "run.py", "gaussian_mixture_model.md"}
+    assert left == {os.path.basename(name) for name in NAMES}, f"{left} were left"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LC_ALL": "C", "TZ": "Pacific/Kiritimati", "PYTHONIOENCODING": "ascii", "MPLBACKEND": None, "DISPLAY": None},
+        {"HOME": "a home/ä"},
+        {"HOME": os.devnull},  # a home where no user can write
+    ],
+    ids=["locale, timezone, no display", "home with a space and an umlaut", "home that cannot be written"],
+)
+def test_runs_in_an_odd_place(tmp_path, environment):
+    """All but sampling, from a path with a space and an umlaut."""
+    code = "# äöü × 2\nimport matplotlib.pyplot as plt\n\nplt.plot([1, 2])\nplt.show()"
+    command = folder(tmp_path / "a repository/ä", code)
+    env = {**os.environ, **environment}
+    if environment.get("HOME", os.devnull) != os.devnull:
+        env["HOME"] = str(tmp_path / environment["HOME"])
+    env = {name: value for name, value in env.items() if value is not None}
+    ended = run(command, tmp_path / "a repository/ä", env=env)
+    assert ended.returncode == 0, ended.stderr
+    for name in NAMES:
+        assert (tmp_path / "a repository/ä" / name).stat().st_size > 90_000, f"{name} was not replaced"
+
+
+def test_a_write_that_fails_leaves_the_old_files(tmp_path):
+    """A limit on the size of a file stands in for a full disk: it stops any user, the superuser too."""
+    command = folder(tmp_path, "1 + 1")
+    limit = 80_000  # more than anything but the picture and the notebook that holds it
+    ended = run(command, tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    assert ended.returncode == 1
+    assert re.search(r"File too large.*\. The committed files are as they were\.\n$", ended.stderr), ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert_nothing_lost(tmp_path)
+
+
+def test_the_pair_changes_whole_or_not_at_all(tmp_path):
+    """The picture's place cannot be taken: neither is the notebook's."""
+    command = folder(tmp_path, "1 + 1")
+    (tmp_path / NAMES[1]).unlink()
+    (tmp_path / NAMES[1]).mkdir()
+    ended = run(command, tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.endswith(". The committed files are as they were.\n"), ended.stderr
+    assert (tmp_path / NAMES[0]).read_bytes() == OLD, "the notebook was replaced without its picture"
+
+
+def is_held(lock):
+    """Whether a living process holds this lock; the system releases it with its last holder."""
+    with open(lock, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def wait_until(condition, message, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, message
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("whom", ["the group", "run.py alone"])
+def test_interrupt(tmp_path, whom):
+    """Ctrl+C in a terminal reaches the whole group; a supervisor's signal only the process that it started."""
+    lock = tmp_path / "lock"
+    code = f"""import fcntl, subprocess, sys
+
+lock = open({str(lock)!r}, "a")
+fcntl.flock(lock, fcntl.LOCK_EX)
+subprocess.run([sys.executable, "-c", "import time; time.sleep(999)"], pass_fds=[lock.fileno()])"""
+    place = tmp_path / "repository"
+    command = folder(place, code)
+    started = subprocess.Popen(command, cwd=place, text=True, stderr=subprocess.PIPE, start_new_session=True)
+    wait_until(lambda: lock.exists() and is_held(lock), "the cell never started")
+    (os.killpg if whom == "the group" else os.kill)(started.pid, signal.SIGINT)
+    _, errors = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert errors.endswith("Interrupted: no file was changed.\n") and "Traceback" not in errors, errors
+    wait_until(lambda: not is_held(lock), "the kernel or a process that it started lives on", 5)
+    assert_nothing_lost(place)
+
+
+def test_a_kernel_that_dies(tmp_path):
+    command = folder(tmp_path, "import os\n\nos.kill(os.getpid(), 9)")
+    ended = run(command, tmp_path)
+    assert ended.returncode == 1
+    assert "Kernel died, perhaps for want of memory.\ngaussian_mixture_model.md stopped at" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert_nothing_lost(tmp_path, NAMES[:2])
+
+
+def test_two_runs_at_once(tmp_path):
+    command = folder(tmp_path, "import time\n\ntime.sleep(1)")
+    both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    errors = [one.communicate(timeout=120)[1] for one in both]
+    assert [one.returncode for one in both] == [0, 0], errors
+    assert (tmp_path / NAMES[0]).read_bytes() == (tmp_path / NAMES[2]).read_bytes()
+    assert len(list(tmp_path.rglob("*"))) == 6, "something was left beside the outputs"
+
+
+def test_missing_packages(tmp_path):
+    """The interpreter without what is installed into it, as with a wrong Python or a damaged environment."""
+    folder(tmp_path, "1 + 1")
+    ended = run([sys.executable, "-S", "run.py"], tmp_path)
+    assert ended.returncode == 1
+    assert re.match(r"No module named 'jupytext' in .*Run `make run`.*\n$", ended.stderr), ended.stderr
+    assert_nothing_lost(tmp_path)
+
+
+@pytest.fixture
+def one_processor():
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize("chains", [1, 2, 8])
+def test_chains_on_one_processor(tutorial, one_processor, chains):
+    cell = cell_with("trace = pm.sample(", code_cells())
+    for old, new in {"chains = 4": f"chains = {chains}", "draws=20_000, tune=5_000": "draws=50, tune=50"}.items():
+        assert old in cell.source
+        cell.source = cell.source.replace(old, new)
+    posterior = run_here([cell], dict(tutorial))["trace"].posterior
+    assert dict(posterior["means"].sizes) == {"chain": chains, "draw": 50, "cluster": 3}
+    assert np.isfinite(posterior["means"]).all()
+
+
+def test_a_worker_that_is_killed(tutorial):
+    """Sampling stops with an error, and takes the other workers with it."""
+    parent = os.getpid()
+
+    class Dies(pm.Metropolis):
+        def step(self, point):
+            if os.getpid() != parent and np.random.random_sample() < 0.05:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().step(point)
+
+    with pm.Model(), pytest.raises((EOFError, ConnectionError)):
+        pm.Normal("x")
+        pm.sample(1000, tune=0, step=Dies(), chains=4, cores=4, mp_ctx="fork", progressbar=False)
+    assert not multiprocessing.active_children(), "workers live on"
