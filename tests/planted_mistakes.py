@@ -259,11 +259,11 @@ def main(word=""):
         results = pool.map(lambda mistake: attempt(mistake[0], [mistake[1]]), chosen.values())
         survived = []
         for (name, (_, test)), (output, exit_code) in zip(chosen.items(), results):
-            message = re.search(r"^(?:E +|FAILED )(.*)$", output, flags=re.M)
+            message = " ".join(re.findall(r"^(?:E +|FAILED )(.*)$", output, flags=re.M)) or output[-500:]
             caught = exit_code == 1 and f"FAILED {test}" in output
             survived += [] if caught else [name]
             print(f"{'caught  ' if caught else 'SURVIVED'}  {name:50}  {test.split('::')[-1]}")
-            print(f"{'':12}{message[1][:140] if message else output[-500:]}", flush=True)
+            print(f"{'':12}{message[:140]}", flush=True)
     print(f"\n{len(chosen) - len(survived)} of {len(chosen)} mistakes caught")
     if survived:
         sys.exit(f"survived: {', '.join(survived)}")

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jupytext
 import nbformat
@@ -50,6 +51,14 @@ def lab(tmp_path, pair):
     """A running JupyterLab of this environment with nobody's settings: its process and its address with the token."""
     names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     own = {name: str(tmp_path / name) for name in names}
+    setting = "labconfig/default_setting_overrides.json"  # made by `make`: a double click opens the .md as a notebook
+    if not Path(sys.prefix, "etc/jupyter", setting).exists():
+        jupytext_config = [
+            Path(sys.executable).with_name("jupytext-config"),
+            "--settings-file",
+            tmp_path / names[0] / setting,
+        ]
+        subprocess.run([*jupytext_config, "set-default-viewer", "markdown"], check=True)
     with open(tmp_path / "log", "w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"],
