@@ -127,8 +127,7 @@ def test_ranks_are_uniform(samplers, sampler, sets):
 
 
 @pytest.mark.calibration
-def test_ranks_are_uniform_over_many_data_sets(samplers):
-    sets = 2_000
+def test_ranks_are_uniform_over_many_data_sets(samplers, sets=2_000):
     by_sampler = {name: ranks(sampler, sets, seed=2) for name, sampler in samplers.items()}
     fig, axes = plt.subplots(len(by_sampler), len(QUANTITIES), figsize=(18, 4), sharex=True, sharey=True)
     for row, (sampler, rank) in zip(axes, by_sampler.items()):

