@@ -32,6 +32,21 @@ def test_outputs_come_from_one_clean_run(stored):
     assert str(Path.home()) not in outputs and str(ROOT) not in outputs
 
 
+def test_no_active_content(stored):
+    """Nothing on the page that a browser would execute or fetch: text, tables, progress bars and pictures."""
+    data = [out.data for cell in stored.cells for out in cell.get("outputs", []) if "data" in out]
+    assert {mime for one in data for mime in one} <= {"text/plain", "text/html", "image/png"}
+    assert set(stored.metadata) <= {"jupytext", "kernelspec", "language_info"}, "for example the state of widgets"
+    html = "\n".join(one.get("text/html", "") for one in data)
+    tags = set(re.findall(r"<\s*/?\s*([^\s/>]+)", html.lower()))
+    assert tags <= {"div", "progress", "style", "table", "tbody", "td", "th", "thead", "tr"}
+    attributes = set(re.findall(r"[\s\"'/]([^\s\"'/=<>]+)\s*=", " ".join(re.findall(r"<[^>]*>", html.lower()))))
+    assert attributes <= {"border", "class", "max", "style", "value"}
+    assert not re.search(r"url\(|@import|expression\(", html, flags=re.I)
+    prose = "\n".join(cell.source for cell in stored.cells if cell.cell_type == "markdown")
+    assert not re.findall(r"<[a-z!/][^>]*>|(?:javascript|data):", prose, flags=re.I)
+
+
 def test_each_output_that_is_not_compared_has_a_reason(stored):
     for cell in stored.cells:
         tags = set(cell.metadata.get("tags", []))
