@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 # Our own uv where the machine has none. It is installed from the root folder, where no .python-version picks an interpreter.
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: help run test pair lab gallery literal calibration mistakes lock clean
+.PHONY: help run test pair lab gallery literal calibration convergence mistakes lock clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -29,10 +29,13 @@ gallery: .venv/ready  ## render the stored outputs as web pages into build/galle
 	@echo "open build/gallery/index.html"
 
 literal: .venv/ready  ## sample the original, stock step and all, and compare: a quarter of an hour
-	.venv/bin/pytest -s -m literal tests/test_literal.py
+	.venv/bin/pytest -s -m long tests/test_literal.py
 
 calibration: .venv/ready  ## rank the truth among draws for 2,000 data sets: a quarter of an hour, and build/calibration.png
-	.venv/bin/pytest -s -m calibration tests/test_calibration.py
+	.venv/bin/pytest -s -m long tests/test_calibration.py
+
+convergence: .venv/ready  ## fit fifty other data sets, and count convergence and coverage: half an hour
+	.venv/bin/pytest -s -m long tests/test_convergence.py
 
 mistakes: .venv/ready  ## plant mistakes in copies and say which test catches each: a quarter of an hour
 	$(PYTHON) tests/planted_mistakes.py

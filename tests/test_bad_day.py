@@ -192,3 +192,23 @@ def test_a_worker_that_is_killed(tutorial):
         pm.Normal("x")
         pm.sample(1000, tune=0, step=Dies(), chains=4, cores=4, mp_ctx="fork", progressbar=False)
     assert not multiprocessing.active_children(), "workers live on"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["np.repeat([1, 2, 4, 9], [9, 1, 5, 3])", "np.r_[np.arange(60) % 7, 1e6]", "np.array([1, 2, 3])"],
+    ids=["ties", "outlier at 1e6", "as many points as clusters"],
+)
+def test_odd_data_are_sampled(tutorial, expression):
+    """With priors that follow from the data, as under *Your own data*."""
+    definition = cell_with("def sample_gibbs", code_cells())
+    definition.source = definition.source.split("\n\n\n")[0]
+    settings = cell_with("settings = dict(", code_cells())
+    settings.source = settings.source.split("with model:")[0]
+    names = run_here([settings, definition], dict(tutorial))
+    data = names["check_data"](eval(expression), 3)
+    priors = dict(center=data.mean(), scale=4 * data.std(), widest=5 * data.std(), min_weight=0.02)
+    run = names["sample_gibbs"](names["mixture_model"](data, 3, **priors), draws=300, min_weight=0.02)
+    means, sd = run.posterior["means"].values, run.posterior["sd"].values
+    assert np.isfinite(means).all() and (np.diff(means) >= 0).all()
+    assert ((sd > 0) & (sd < priors["widest"])).all() and sd.std() > 0, "the width stands still"

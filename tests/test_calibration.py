@@ -126,7 +126,7 @@ def test_ranks_are_uniform(samplers, sampler, sets):
     judge({sampler: ranks(samplers[sampler], sets, seed=1)})
 
 
-@pytest.mark.calibration
+@pytest.mark.long
 def test_ranks_are_uniform_over_many_data_sets(samplers, sets=2_000):
     by_sampler = {name: ranks(sampler, sets, seed=2) for name, sampler in samplers.items()}
     fig, axes = plt.subplots(len(by_sampler), len(QUANTITIES), figsize=(18, 4), sharex=True, sharey=True)

@@ -25,7 +25,7 @@ def statistics(posterior, points):
         yield f"category[{point}]", x.mean(), az.mcse(x, method="mean")
 
 
-@pytest.mark.literal
+@pytest.mark.long
 def test_the_stock_step_samples_the_same_posterior(tutorial):
     ours = run_here([cell_with("trace = pm.sample(")], dict(tutorial))["trace"].posterior
     t = tutorial
