@@ -112,8 +112,9 @@ def size_as_attributes(translator, node):
 
 def mathml(translator, node, block=False):
     """Formulas as MathML: no script, no font, nothing moves while the page loads."""
-    # as LaTeX does: a relation at the start of a cell keeps its space
+    # as LaTeX does: a relation at the start of a cell keeps its space, and so does a logarithm
     formula = tex2mathml(node.astext().replace("&", "&{}"), as_block=block)
+    formula = formula.replace("<mi>log</mi>", '<mi>log</mi><mspace width="0.17em"></mspace>')
     translator.body.append(f'<div class="formula" tabindex="0">{formula}</div>' if block else formula)
     raise SkipNode
 

@@ -173,6 +173,10 @@ def test_chains_on_one_processor(tutorial, one_processor, chains):
     for old, new in {"chains = 4": f"chains = {chains}", "draws=20_000, tune=5_000": "draws=50, tune=50"}.items():
         assert old in cell.source
         cell.source = cell.source.replace(old, new)
+    if chains == 1:
+        with pytest.raises(ValueError, match="take 2 or more"):
+            run_here([cell], dict(tutorial))
+        return
     posterior = run_here([cell], dict(tutorial))["trace"].posterior
     assert dict(posterior["means"].sizes) == {"chain": chains, "draw": 50, "cluster": 3}
     assert np.isfinite(posterior["means"]).all()

@@ -193,7 +193,7 @@ def test_runs_on_with_other_settings(changes, last):
 
 
 BAD_DATA = {
-    "np.array([])": "empty",
+    "np.array([])": "fewer than k = 3",
     "np.zeros((5, 2))": "one column",
     "3.5": "one column",
     "pd.DataFrame({'x': range(9)})": "one column",
@@ -206,6 +206,9 @@ BAD_DATA = {
     "np.array([1, 2, 3, -np.inf])": r"data\[3\] is -inf",
     "np.ma.masked_greater([1., 2., 9.], 5)": "masked",
     "np.array([1.0, 2.0])": "fewer than k = 3",
+    "np.full(9, 3.0)": "only 1 different",
+    "[1, 1, 1]": "only 1 different",
+    "np.repeat([-5, 0, 5], 100)": "only 3 different",
 }
 
 
@@ -219,7 +222,7 @@ def test_bad_data_are_refused(tutorial, expression):
 
 @pytest.mark.parametrize(
     "expression",
-    ["[1, 2, 3]", "(4.5, 5, 6)", "pd.Series([1, 2, 3], index=list('cab'))", "range(5)", "np.float32([1, 1, 1])"],
+    ["[1, 2, 3]", "(4.5, 5, 6)", "pd.Series([1, 2, 3], index=list('cab'))", "range(5)", "np.float32([1, 1, 2, 3, 4])"],
 )
 def test_columns_of_numbers_are_taken(tutorial, expression):
     column = eval(expression, dict(tutorial))
