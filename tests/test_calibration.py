@@ -129,13 +129,15 @@ def test_ranks_are_uniform(samplers, sampler, sets):
 @pytest.mark.long
 def test_ranks_are_uniform_over_many_data_sets(samplers, sets=2_000):
     by_sampler = {name: ranks(sampler, sets, seed=2) for name, sampler in samplers.items()}
-    fig, axes = plt.subplots(len(by_sampler), len(QUANTITIES), figsize=(18, 4), sharex=True, sharey=True)
-    for row, (sampler, rank) in zip(axes, by_sampler.items()):
-        row[0].set_ylabel(f"{sampler}\ndata sets")
-        for ax, name, column in zip(row, QUANTITIES, rank.T):
-            ax.bar(np.arange(DRAWS + 1), np.bincount(column, minlength=DRAWS + 1), color="0.5", width=0.9)
-            ax.axhspan(*stats.binom.ppf([0.005, 0.995], sets, 1 / (DRAWS + 1)), color="C0", alpha=0.4, lw=0)
-            ax.set(title=name, xlabel="rank of the truth")
+    fig, axes = plt.subplots(len(QUANTITIES), len(by_sampler), figsize=(8, 16), sharex=True, sharey=True)
+    band = stats.binom.ppf([0.005, 0.995], sets, 1 / (DRAWS + 1))
+    for column, (sampler, rank) in zip(axes.T, by_sampler.items()):
+        for ax, name, of_quantity in zip(column, QUANTITIES, rank.T):
+            ax.axhspan(*band, color="C0", alpha=0.3, lw=0)
+            ax.bar(np.arange(DRAWS + 1), np.bincount(of_quantity, minlength=DRAWS + 1), color="0.5", width=0.8)
+            ax.set(title=f"{name}, {sampler}", ylabel="data sets")
+            ax.title.set_size("medium")
+        ax.set_xlabel("rank of the truth among the draws")
     figure = ROOT / "build" / "calibration.png"
     figure.parent.mkdir(exist_ok=True)
     fig.savefig(figure, bbox_inches="tight")
