@@ -31,7 +31,7 @@ gallery: .venv/ready  ## render the stored outputs as web pages into build/galle
 literal: .venv/ready  ## sample the original, stock step and all, and compare: a quarter of an hour
 	.venv/bin/pytest -s -m long tests/test_literal.py
 
-calibration: .venv/ready  ## rank the truth among draws for 2,000 data sets: a quarter of an hour, and build/calibration.png
+calibration: .venv/ready  ## rank the truth among draws for 2,000 data sets: nine minutes, and build/calibration.png
 	.venv/bin/pytest -s -m long tests/test_calibration.py
 
 convergence: .venv/ready  ## fit fifty other data sets, and count convergence and coverage: half an hour
