@@ -18,7 +18,7 @@ CHANGES = {
     "seconds=3": "seconds=0.1",
     "draws=20_000, tune=5_000": "draws=20_000, tune=500",
 }
-SECONDS = 120  # to wait for anything
+SECONDS = 90  # to wait for anything
 
 
 @pytest.fixture
@@ -78,6 +78,7 @@ def lab(tmp_path, pair):
         server.wait(SECONDS)
 
 
+@pytest.mark.flaky(reruns=2)  # it hung once in eight runs, and on a busy machine a key or a click can get lost
 def test_jupyterlab(page, lab, pair):
     (server, address), (md, ipynb) = lab, pair
     source, before = md.read_text(encoding="utf-8"), nbformat.read(ipynb, as_version=4)
