@@ -39,13 +39,17 @@ def html_table(cell):
     return pd.DataFrame([row[1:] for row in rows[1:]], [row[0] for row in rows[1:]], rows[0][1:], dtype=float)
 
 
-def edited(replacements):
-    """The tutorial's source with each text replaced; each must stand in exactly one place."""
-    source = MD.read_text(encoding="utf-8")
+def replaced(text, replacements, name):
+    """`text`, that of the file `name`, with each text replaced; each must stand in exactly one place."""
     for old, new in replacements.items():
-        assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {MD.name}"
-        source = source.replace(old, new)
-    return jupytext.reads(source, fmt="md:myst")
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
+        text = text.replace(old, new)
+    return text
+
+
+def edited(replacements):
+    """The tutorial with each text of its source replaced."""
+    return jupytext.reads(replaced(MD.read_text(encoding="utf-8"), replacements, MD.name), fmt="md:myst")
 
 
 def run_in_kernel(notebook):
@@ -82,12 +86,15 @@ def stored():
     return nbformat.read(IPYNB, as_version=4)
 
 
+def skip_but_not_in_ci(reason):
+    pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
     """Playwright drives a Chromium that the machine has: it downloads none."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
     found = next(filter(None, map(shutil.which, names)), None)
     if not found:
-        no_browser = "no Chromium on this machine's path, so nothing was tried in a browser"
-        pytest.fail(no_browser) if os.environ.get("CI") else pytest.skip(no_browser)
+        skip_but_not_in_ci("no Chromium on this machine's path, so nothing was tried in a browser")
     return {**browser_type_launch_args, "executable_path": found}

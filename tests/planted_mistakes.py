@@ -11,11 +11,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jupytext
 import nbformat
+from conftest import replaced
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
@@ -27,8 +29,7 @@ def text(file, old, new):
 
     def plant(copy):
         content = (copy / file).read_text(encoding="utf-8")
-        assert content.count(old) == 1, f"{old!r} stands {content.count(old)} times in {file}"
-        (copy / file).write_text(content.replace(old, new), encoding="utf-8")
+        (copy / file).write_text(replaced(content, {old: new}, file), encoding="utf-8")
 
     return plant
 
@@ -40,48 +41,22 @@ def code(*changes):
         for old, new in changes:
             text(MD, old, new)(copy)
         notebook = jupytext.read(copy / MD)
-        stored = nbformat.read(copy / IPYNB, as_version=4)
-        for cell, changed in zip(stored.cells, notebook.cells):
+        with_outputs = nbformat.read(copy / IPYNB, as_version=4)
+        for cell, changed in zip(with_outputs.cells, notebook.cells):
             cell.source = changed.source
-        nbformat.write(stored, copy / IPYNB)
+        nbformat.write(with_outputs, copy / IPYNB)
 
     return plant
 
 
-def outputs(change, upto):
-    """Change the stored notebook by `change(cells)`, which gets its cells up to the one that contains `upto`."""
+def stored(change, upto):
+    """Change the stored notebook by `change(notebook, end)`: the last cell before `end` is the one with `upto` in it."""
 
     def plant(copy):
-        stored = nbformat.read(copy / IPYNB, as_version=4)
-        last = next(i for i, cell in enumerate(stored.cells) if cell.cell_type == "code" and upto in cell.source)
-        change(stored.cells[: last + 1])
-        nbformat.write(stored, copy / IPYNB)
-
-    return plant
-
-
-def only_upto(last):
-    """Cut the stored notebook off after a cell: comparing the whole by execution takes minutes."""
-
-    def plant(copy):
-        stored = nbformat.read(copy / IPYNB, as_version=4)
-        end = next(i for i, cell in enumerate(stored.cells) if cell.cell_type == "code" and last in cell.source)
-        del stored.cells[end + 1 :]
-        nbformat.write(stored, copy / IPYNB)
-
-    return plant
-
-
-def executed(change, upto):
-    """Make `change` and store the outputs of a run with it, up to the cell that contains `upto`."""
-
-    def plant(copy):
-        change(copy)
-        stored = nbformat.read(copy / IPYNB, as_version=4)
-        last = next(i for i, cell in enumerate(stored.cells) if cell.cell_type == "code" and upto in cell.source)
-        head = nbformat.v4.new_notebook(cells=stored.cells[: last + 1], metadata=stored.metadata)
-        NotebookClient(head, timeout=None, resources={"metadata": {"path": copy}}).execute()
-        nbformat.write(stored, copy / IPYNB)
+        notebook = nbformat.read(copy / IPYNB, as_version=4)
+        places = (i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and upto in cell.source)
+        change(notebook, next(places) + 1)
+        nbformat.write(notebook, copy / IPYNB)
 
     return plant
 
@@ -94,26 +69,35 @@ def both(*plants):
     return plant
 
 
-def add_a_hundredth(cells):
+def cut(notebook, end):
+    """Comparing the whole by execution takes minutes."""
+    del notebook.cells[end:]
+
+
+def execute(notebook, end):
+    head = nbformat.v4.new_notebook(cells=notebook.cells[:end], metadata=notebook.metadata)
+    NotebookClient(head, timeout=None).execute()
+
+
+def add_a_hundredth(notebook, end):
     """To the posterior mean of p[0] in the summary: after the row's name comes the truth, then the mean."""
-    html = next(out for out in cells[-1].outputs if "text/html" in out.get("data", {})).data
+    html = next(out for out in notebook.cells[end - 1].outputs if "text/html" in out.get("data", {})).data
     row = r"(<th>p\[0\]</th>\s*<td>[^<]*</td>\s*<td>)([^<]*)"
     html["text/html"], count = re.subn(row, lambda m: f"{m[1]}{float(m[2]) + 0.01:.4f}", html["text/html"])
     assert count == 1
 
 
-def say_a_path(cells):
-    cells[-1].outputs[0]["text"] += "/home/somebody/tutorial\n"
+def say_a_path(notebook, end):
+    notebook.cells[end - 1].outputs[0]["text"] += "/home/somebody/tutorial\n"
 
 
-def another_count(cells):
-    stream = cells[-1].outputs[0]
-    assert "160 182 158" in stream.text
-    stream.text = stream.text.replace("160 182 158", "160 181 158")
+def another_count(notebook, end):
+    stream = notebook.cells[end - 1].outputs[0]
+    stream.text = replaced(stream.text, {"160 182 158": "160 181 158"}, IPYNB)
 
 
-def empty(cells):
-    cells[-1].source, cells[-1].outputs = "", []
+def empty(notebook, end):
+    notebook.cells[end - 1].update(source="", outputs=[])
 
 
 NB, STEP, POST = "tests/test_notebook.py::", "tests/test_step_method.py::", "tests/test_posterior.py::"
@@ -128,11 +112,10 @@ SWAPPED = (
     "v = rng.integers(0, k, ndata)\nsimulated = centers[v] + rng.standard_normal(ndata)",
     "noise = rng.standard_normal(ndata)\nv = rng.integers(0, k, ndata)\nsimulated = centers[v] + noise",
 )
+COUNTS = "np.bincount(v, minlength=k)"
 WITH_CORES = "step=steps, chains=chains, cores=chains, **settings)"
 GAMMA = "        p = random.standard_gamma(1 + count)\n        p /= p.sum()\n"
-REDRAWN = "        p = np.zeros(k)\n        while p.min() < self.min_weight:\n" + re.sub("(?m)^", "    ", GAMMA).rstrip(
-    " "
-)
+REDRAWN = "        p = np.zeros(k)\n        while p.min() < self.min_weight:\n" + textwrap.indent(GAMMA, "    ")
 LOO = "log_likelihood = logsumexp(log_components(data, runs[j]), axis=1)"
 LOO_CONDITIONAL = (
     'weights = runs[j].posterior["p"].values.reshape(-1, j, 1)\n'
@@ -162,7 +145,7 @@ MISTAKES = {
         STEP + "test_refuses_dependent_categories",
     ),
     "chains left untuned, and their outputs stored": (
-        executed(code((WITH_CORES, WITH_CORES.replace("cores=chains", "cores=1"))), "worst_r_hat"),
+        both(code((WITH_CORES, WITH_CORES.replace("cores=chains", "cores=1"))), stored(execute, "worst_r_hat")),
         NB + "test_converged",
     ),
     "cores removed": (code((WITH_CORES, WITH_CORES.replace("cores=chains, ", ""))), WHOLE),
@@ -170,12 +153,12 @@ MISTAKES = {
     "another seed": (code(("RANDOM_SEED = 8927", "RANDOM_SEED = 8928")), DATA),
     "the two random draws swapped": (code(SWAPPED), DATA),
     "a printed number edited by hand": (
-        both(outputs(another_count, "np.bincount(v, minlength=k)"), only_upto("np.bincount(v, minlength=k)")),
+        both(stored(another_count, COUNTS), stored(cut, COUNTS)),
         IPYNB,
     ),
-    "a posterior mean edited by hand": (outputs(add_a_hundredth, "worst_r_hat"), POST + "test_stored_summary"),
+    "a posterior mean edited by hand": (stored(add_a_hundredth, "worst_r_hat"), POST + "test_stored_summary"),
     "an output names a path": (
-        outputs(say_a_path, "np.bincount(v, minlength=k)"),
+        stored(say_a_path, COUNTS),
         NB + "test_outputs_come_from_one_clean_run",
     ),
     "a cell edited in the .md alone": (text(MD, "bins=40, color", "bins=20, color"), NB + "test_pair_is_in_step"),
@@ -184,7 +167,7 @@ MISTAKES = {
         NB + "test_pair_is_in_step",
     ),
     "a figure's cell emptied": (
-        outputs(empty, "az.plot_autocorr(trace"),
+        stored(empty, "az.plot_autocorr(trace"),
         NB + "test_every_figure_has_alternative_text_and_a_caption",
     ),
     "a dependency unpinned in the lock": (text("requirements.txt", "\nnumpy==1.22.1 \\", "\nnumpy \\"), LOCK),
@@ -249,7 +232,7 @@ def main(word=""):
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         tests = sorted({test for _, test in chosen.values() if test != IPYNB})
         controls = [pool.submit(attempt, lambda copy: None, tests)] if tests else []
-        controls.append(pool.submit(attempt, only_upto("np.bincount(v, minlength=k)"), [IPYNB]))
+        controls.append(pool.submit(attempt, stored(cut, COUNTS), [IPYNB]))
         for control in controls:
             output, exit_code = control.result()
             if exit_code:

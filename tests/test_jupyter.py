@@ -12,7 +12,7 @@ import jupytext
 import nbformat
 import psutil
 import pytest
-from conftest import IPYNB, MD
+from conftest import IPYNB, MD, replaced
 
 CHANGES = {
     "seconds=3": "seconds=0.1",
@@ -33,10 +33,7 @@ def pair(tmp_path):
     folder = tmp_path / "pair"
     folder.mkdir()
     for path, text in texts.items():
-        for old, new in CHANGES.items():
-            assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path.name}"
-            text = text.replace(old, new)
-        (folder / path.name).write_text(text, encoding="utf-8")
+        (folder / path.name).write_text(replaced(text, CHANGES, path.name), encoding="utf-8")
     git(folder, "init", "--quiet")
     git(folder, "add", ".")
     return folder / MD.name, folder / IPYNB.name
