@@ -50,7 +50,7 @@ def code(*changes):
 
 
 def stored(change, upto):
-    """Change the stored notebook by `change(notebook, end)`: the last cell before `end` is the one with `upto` in it."""
+    """Change the stored notebook by `change(notebook, end)`: the cell before `end` is the one with `upto` in it."""
 
     def plant(copy):
         notebook = nbformat.read(copy / IPYNB, as_version=4)
