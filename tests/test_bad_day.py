@@ -116,7 +116,8 @@ def test_interrupt(tmp_path, whom):
 
 lock = open({str(lock)!r}, "a")
 fcntl.flock(lock, fcntl.LOCK_EX)
-subprocess.run([sys.executable, "-c", "import time; time.sleep(999)"], pass_fds=[lock.fileno()])"""
+sleeper = [sys.executable, "-c", "import time; time.sleep(999)"]  # its own last words are not run.py's
+subprocess.run(sleeper, pass_fds=[lock.fileno()], stderr=subprocess.DEVNULL)"""
     place = tmp_path / "repository"
     command = folder(place, code)
     started = subprocess.Popen(command, cwd=place, text=True, stderr=subprocess.PIPE, start_new_session=True)
