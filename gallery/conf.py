@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import nbformat
-from docutils.nodes import SkipNode, image
-from docutils.utils.math.latex2mathml import tex2mathml
+import playwright
+import sphinxcontrib.katex
+from docutils.nodes import image
 from PIL import Image
 from sphinx.transforms.post_transforms.images import ImageConverter
 from sphinx.writers.html5 import HTML5Translator
@@ -35,7 +36,7 @@ owner, name = repository.split("/")
 project = "Bayesian tutorials"
 author = copyright = "the authors of the tutorial"
 language = "en"
-extensions = ["myst_nb", "ablog", "sphinx_copybutton", "sphinx_design", "sphinxext.opengraph"]
+extensions = ["myst_nb", "ablog", "sphinx_copybutton", "sphinx_design", "sphinxcontrib.katex", "sphinxext.opengraph"]
 
 nb_execution_mode = "off"
 nb_merge_streams = True
@@ -47,11 +48,17 @@ myst_substitutions = {
     "run_time": find(r"^Run time: (.*)$"),
 }
 
+# Formulas are typeset here and now, with the style sheet and the fonts that npm's katex 0.16.22 has in dist/.
+katex_prerender = True
+katex_css_path = "katex.min.css"
+sphinxcontrib.katex.NODEJS_BINARY = str(Path(playwright.__file__).parent / "driver" / "node")
+sphinxcontrib.katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True
+
 html_theme = "pydata_sphinx_theme"
 html_title = project
 html_baseurl = os.environ.get("GALLERY_URL", f"https://{owner.lower()}.github.io/{name}").rstrip("/") + "/"
 html_favicon = "favicon.svg"
-html_static_path = ["gallery.css", "print.js"]
+html_static_path = ["gallery.css", "print.js", "katex"]
 html_css_files = ["gallery.css"]
 html_js_files = ["print.js"]
 html_extra_path = [f"../gaussian_mixture_model.{suffix}" for suffix in ("md", "ipynb", "png")]
@@ -110,15 +117,6 @@ def size_as_attributes(translator, node):
     translator.body[-1] = re.sub(style, attributes, translator.body[-1])
 
 
-def mathml(translator, node, block=False):
-    """Formulas as MathML: no script, no font, nothing moves while the page loads."""
-    # as LaTeX does: a relation at the start of a cell keeps its space, and so does a logarithm
-    formula = tex2mathml(node.astext().replace("&", "&{}"), as_block=block)
-    formula = formula.replace("<mi>log</mi>", '<mi>log</mi><mspace width="0.17em"></mspace>')
-    translator.body.append(f'<div class="formula" tabindex="0">{formula}</div>' if block else formula)
-    raise SkipNode
-
-
 def name_by_text(app, page, template, context, doctree):
     """MyST-NB gives its folds a name for screen readers that is not the text that the others see."""
     context["body"] = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
@@ -134,8 +132,6 @@ def drop_ballast(app, error):
 
 
 def setup(app):
-    app.add_html_math_renderer("mathml", (mathml, None), (lambda t, n: mathml(t, n, block=True), None))
-    app.config.html_math_renderer = "mathml"
     app.add_post_transform(Figures)
     app.add_node(image, override=True, html=(size_as_attributes, HTML5Translator.depart_image))
     app.connect("builder-inited", lambda app: setattr(app.builder, "supported_image_types", ["image/webp"]))
