@@ -119,7 +119,8 @@ def size_as_attributes(translator, node):
 
 def name_by_text(app, page, template, context, doctree):
     """MyST-NB gives its folds a name for screen readers that is not the text that the others see."""
-    context["body"] = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
+    body = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
+    context["body"] = body.replace('<span class="katex-display">', '<span class="katex-display" tabindex="0">')
 
 
 def drop_ballast(app, error):
