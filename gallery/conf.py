@@ -9,10 +9,8 @@ from pathlib import Path
 import nbformat
 import playwright
 import sphinxcontrib.katex
-from docutils.nodes import image
 from PIL import Image
 from sphinx.transforms.post_transforms.images import ImageConverter
-from sphinx.writers.html5 import HTML5Translator
 
 here, root = Path(__file__).parent, Path(__file__).parents[1]
 for suffix in ("ipynb", "png"):
@@ -36,15 +34,15 @@ owner, name = repository.split("/")
 project = "Bayesian tutorials"
 author = copyright = "the authors of the tutorial"
 language = "en"
-extensions = ["myst_nb", "ablog", "sphinx_copybutton", "sphinx_design", "sphinxcontrib.katex", "sphinxext.opengraph"]
+extensions = ["myst_nb", "ablog", "sphinx_copybutton", "sphinx_design", "sphinxcontrib.katex"]
 
 nb_execution_mode = "off"
 nb_merge_streams = True
 myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
 myst_heading_anchors = 3
 myst_substitutions = {
-    "line": find(r"^(A mixture model .*)$"),
-    "tags": find(r"^:tags: (.*)$"),
+    "line": find(r"\n\n([A-Z].*(\n.+)*)").replace("\n", " "),  # the first paragraph
+    "tags": re.sub("(?<!,) ", "\N{NO-BREAK SPACE}", find(r"^:tags: (.*)$")),
     "run_time": find(r"^Run time: (.*)$"),
 }
 
@@ -73,54 +71,39 @@ html_theme_options = {
     "footer_start": ["copyright.html"],
     "footer_end": [],
 }
-html_context = {"repository": repository, "default_mode": "auto"}
+html_context = {"default_mode": "auto", "repository": repository, "site": html_baseurl, **myst_substitutions}
 
 blog_title = project
 blog_baseurl = html_baseurl
 fontawesome_included = True
 
-ogp_site_url = html_baseurl
-ogp_image = "gaussian_mixture_model.png"
-ogp_image_alt = "A histogram with three fitted bell curves, and each cluster's membership probability below."
-ogp_social_cards = {"enable": False}
-ogp_custom_meta_tags = ['<meta name="twitter:card" content="summary_large_image">']
-
-if os.environ.get("GALLERY_URL"):  # a page that answers for any address cannot have relative links
-    extensions += ["notfound.extension"]
-    notfound_urls_prefix = "/" + html_baseurl.split("/", 3)[3]
-
 
 class Figures(ImageConverter):
-    """Figures as lossless WebP, with their size in the page, half that of the file (retina); all but the first lazy."""
+    """Figures as lossless WebP, half as heavy as PNG, and shown at half the size that the file has (retina)."""
 
+    available = True
     conversion_rules = [("image/png", "image/webp")]
-
-    def is_available(self):
-        return True
 
     def convert(self, source, target):
         Image.open(source).save(target, lossless=True, method=6)
         return True
 
     def handle(self, node):
-        width, height = Image.open(Path(self.app.srcdir, node["uri"])).size
-        node["width"], node["height"] = str(width // 2), str(height // 2)
-        if node is not next(self.document.findall(image)):
-            node["loading"] = "lazy"
+        node["width"], node["height"] = (str(n // 2) for n in Image.open(Path(self.app.srcdir, node["uri"])).size)
         super().handle(node)
 
 
-def size_as_attributes(translator, node):
-    """A style of so many pixels would not shrink with the page; attributes do, and keep the place free till then."""
-    HTML5Translator.visit_image(translator, node)
-    style, attributes = r'style="width: (\d+)px; height: (\d+)px;"', r'width="\1" height="\2"'
-    translator.body[-1] = re.sub(style, attributes, translator.body[-1])
-
-
-def name_by_text(app, page, template, context, doctree):
-    """MyST-NB gives its folds a name for screen readers that is not the text that the others see."""
-    body = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
-    context["body"] = body.replace('<span class="katex-display">', '<span class="katex-display" tabindex="0">')
+def mend(app, page, template, context, doctree):
+    """What docutils, MyST-NB and KaTeX write into a page and cannot be told otherwise."""
+    for pattern, better in (
+        # attributes shrink with the page, which a style does not, and keep the place free till the figure is there
+        (r'style="width: (\d+)px; height: (\d+)px;"', r'width="\1" height="\2"'),
+        # a fold has no other name for screen readers than the text that the others see
+        (' aria-label="Toggle hidden content"', ""),
+        # what scrolls is reached by keyboard
+        ('<span class="katex-display"', r'\g<0> tabindex="0"'),
+    ):
+        context["body"] = re.sub(pattern, better, context.get("body", ""))
 
 
 def drop_ballast(app, error):
@@ -128,13 +111,11 @@ def drop_ballast(app, error):
     static = Path(app.outdir, "_static")
     if not error and static.exists():
         (static / "scripts" / "fontawesome.js").write_text("")
-        for unused in (*static.rglob("*.map"), static / "webpack-macros.html"):
-            unused.unlink()
+        (static / "webpack-macros.html").unlink()  # no page
 
 
 def setup(app):
     app.add_post_transform(Figures)
-    app.add_node(image, override=True, html=(size_as_attributes, HTML5Translator.depart_image))
     app.connect("builder-inited", lambda app: setattr(app.builder, "supported_image_types", ["image/webp"]))
-    app.connect("html-page-context", name_by_text)
+    app.connect("html-page-context", mend)
     app.connect("build-finished", drop_ballast)
