@@ -56,6 +56,7 @@ clean:  ## remove the environment and everything that was built
 	$(UV) venv --quiet --clear --python 3.10 .venv
 	$(UV) pip sync --quiet --python $(PYTHON) requirements.txt
 	.venv/bin/jupytext-config --settings-file .venv/etc/jupyter/labconfig/default_setting_overrides.json set-default-viewer markdown
+	echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' > .venv/etc/jupyter/labconfig/page_config.json
 	touch $@
 
 .uv/bin/uv:
