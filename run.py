@@ -4,22 +4,27 @@ python run.py          leave the executed notebook in build/
 python run.py --pair   then make it the committed pair, whole or not at all
 """
 
+import ast
 import base64
+import hashlib
+import html
 import os
+import re
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 try:
     import jupytext
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
-    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 except ModuleNotFoundError as error:
     sys.exit(
-        f"{error} in {sys.executable}, Python {sys.version.split()[0]}. Run `make run`, which sets up an environment "
-        "(`make clean` removes a damaged one), or `pip install -r requirements.txt` in an environment of Python 3.10."
+        f"{error} in {sys.executable}, Python {sys.version.split()[0]}. Run "
+        "`make run`, which sets up an environment (`make clean` removes a damaged "
+        "one), or `pip install -r requirements.txt` in an environment of Python 3.10."
     )
 except KeyboardInterrupt:
     sys.exit(130)
@@ -28,28 +33,75 @@ SOURCE = Path("gaussian_mixture_model.md")
 EXECUTED = Path("build/gaussian_mixture_model.ipynb")
 
 
-def title(source):
-    """First line of a code cell that is not blank."""
-    return next((line for line in source.splitlines() if line.strip()), "")[:60]
+class Kernel(NotebookClient):
+    """Executes a notebook, and calls `said` with the last line of what a cell says."""
+
+    def __init__(self, notebook, said=lambda line: None, **options):
+        self.said = said
+        super().__init__(
+            notebook,
+            timeout=None,
+            kernel_name="python3",
+            shutdown_kernel="immediate",
+            record_timing=False,
+            coalesce_streams=True,  # one output for what was printed in a row
+            **options,
+        )
+
+    def process_message(self, msg, cell, cell_index):
+        content = msg["content"]
+        bar = content.get("data", {}).get("text/html", "")
+        bar = html.unescape(re.sub("<[^>]*>", "", bar)) if "<progress" in bar else ""
+        lines = (content.get("text", "") or bar).split("\n")
+        if line := next((line for line in reversed(lines) if line.strip()), ""):
+            self.said(line.strip())
+        return super().process_message(msg, cell, cell_index)
+
+
+def headings(notebook):
+    """The heading of the section that each cell stands in."""
+    heading = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            found = re.findall("^#+ (.*)", cell.source, flags=re.M)
+            heading = found[-1] if found else heading
+        yield heading
+
+
+def marks(notebook):
+    """For each code cell a mark of the code up to it and of what makes its outputs.
+
+    Comments, blank lines and the way that code is broken into lines leave no mark.
+    """
+    mark = hashlib.sha256()
+    for package in ("arviz", "matplotlib", "numpy", "pandas", "pymc3", "scipy"):
+        mark.update(f"{package} {version(package)}\n".encode())
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            magics = re.findall("^%.*", cell.source, flags=re.M)
+            python = ast.parse(re.sub("^%.*", "", cell.source, flags=re.M))
+            mark.update(f"{magics} {ast.dump(python)}\n".encode())
+            yield mark.hexdigest()[:12]
 
 
 def execute(notebook):
     """Run every cell of `notebook` in place and return the seconds that it took."""
     code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    begin = time.perf_counter()
+    sections, begin = list(headings(notebook)), time.perf_counter()
+    terminal = sys.stdout.isatty()
+    columns = os.get_terminal_size().columns - 1 if terminal else 0
 
     def announce(cell, cell_index):
         position = f"{code.index(cell_index) + 1:3}/{len(code)}"
-        print(f"{time.perf_counter() - begin:6.1f} s  {position}  {title(cell.source)}", flush=True)
+        seconds = f"{time.perf_counter() - begin:6.1f} s"
+        clear = "\r\033[K" if terminal else ""
+        print(f"{clear}{seconds}  {position}  {sections[cell_index]}", flush=True)
 
-    client = NotebookClient(
-        notebook,
-        timeout=None,
-        kernel_name="python3",
-        shutdown_kernel="immediate",
-        record_timing=False,
-        on_cell_execute=announce,
-    )
+    def say(line):  # in one line, which the next replaces
+        print("\r\033[K" + f"{'':19}{line}"[:columns], end="", flush=True)
+
+    client = Kernel(notebook, say if terminal else lambda line: None)
+    client.on_cell_execute = announce
     try:
         client.execute()
     except BaseException:
@@ -57,12 +109,14 @@ def execute(notebook):
         if hasattr(client, "_async_cleanup_kernel_future"):
             raise KeyboardInterrupt from None
         raise
-    CoalesceStreamsPreprocessor().preprocess(notebook, {})  # one output for what was printed in a row, as in JupyterLab
+    finally:
+        print("\r\033[K" if terminal else "", end="")
     return time.perf_counter() - begin
 
 
 def put(files):
-    """Write all files aside before the first takes its place: if one cannot be written, the old ones stay."""
+    """Write all files aside before the first takes its place: if one cannot be written,
+    the old ones stay."""
     with tempfile.TemporaryDirectory(dir=EXECUTED.parent) as aside:
         for path, content in files.items():
             Path(aside, path.name).write_bytes(content)
@@ -71,7 +125,7 @@ def put(files):
 
 
 def main():
-    sys.stdout.reconfigure(errors="replace")  # for a terminal that cannot print every letter
+    sys.stdout.reconfigure(errors="replace")  # a terminal may not print every letter
     notebook = jupytext.read(SOURCE)
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02}"  # random identifiers would change with each run
@@ -79,13 +133,18 @@ def main():
     stopped = None
     try:
         seconds = execute(notebook)
+        notebook.metadata["marks"] = list(marks(notebook))
     except (CellExecutionError, DeadKernelError) as error:
         stopped = error
     executed = f"{jupytext.writes(notebook, 'ipynb')}\n".encode()
     put({EXECUTED: executed})
     if stopped:
-        reason = f"{stopped}, perhaps for want of memory." if isinstance(stopped, DeadKernelError) else stopped
-        sys.exit(f"{reason}\n{SOURCE} stopped at the cell above; the notebook so far is {EXECUTED}")
+        dead = isinstance(stopped, DeadKernelError)
+        reason = f"{stopped}, perhaps for want of memory." if dead else stopped
+        sys.exit(
+            f"{reason}\n{SOURCE} stopped at the cell above; "
+            f"the notebook so far is {EXECUTED}"
+        )
     print(f"{seconds:6.1f} s  done: {EXECUTED}")
 
     if "--pair" in sys.argv[1:]:

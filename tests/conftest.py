@@ -1,89 +1,159 @@
-"""The tutorial as the tests use it: its cells from the .md, run in this process or in a kernel."""
+"""How the tests reach the tutorial: its definitions, its stored outputs, and one execution of it in a kernel."""
 
+import ast
+import builtins
 import os
-import re
+import pickle
 import shutil
+import sys
 from pathlib import Path
 
 import jupytext
 import matplotlib
 import nbformat
-import pandas as pd
+import pymc3  # noqa: F401 (before Theano, whose import fails otherwise)
 import pytest
-from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
 MD = ROOT / "gaussian_mixture_model.md"
 IPYNB = MD.with_suffix(".ipynb")
+SAMPLERS = {"pm.sample", "gibbs"}
+
+sys.path.insert(0, str(ROOT))
+from run import Kernel  # noqa: E402
 
 
-def code_cells(path=IPYNB):
-    return [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+def code_cells():
+    return [cell for cell in jupytext.read(MD).cells if cell.cell_type == "code"]
 
 
-def cell_with(text, cells=None):
-    """The one code cell whose source contains `text`."""
-    (cell,) = [cell for cell in cells or code_cells() if cell.cell_type == "code" and text in cell.source]
-    return cell
+def tags(cell):
+    return set(cell.metadata.get("tags", []))
 
 
-def texts(cell):
-    """All that a cell printed or showed as text."""
-    return "".join(out.get("text", "") or out.get("data", {}).get("text/plain", "") for out in cell.outputs)
+def cell_that_defines(name, cells=None):
+    """The one code cell in which `name` is first assigned, defined or imported at the top level."""
+    for cell in cells or code_cells():
+        if cell.cell_type == "code" and name in names_in(parsed(cell), ast.Store):
+            return cell
+    raise LookupError(f"no cell of {MD.name} defines {name}")
 
 
-def html_table(cell):
-    """The data frame that a cell shows, as numbers."""
-    (html,) = (out.data["text/html"] for out in cell.outputs if "<table" in out.get("data", {}).get("text/html", ""))
-    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", html, flags=re.S)]
-    return pd.DataFrame([row[1:] for row in rows[1:]], [row[0] for row in rows[1:]], rows[0][1:], dtype=float)
+def parsed(cell):
+    """The cell's Python as a syntax tree, without IPython's magic lines."""
+    lines = ["" if line.startswith("%") else line for line in cell.source.splitlines()]
+    return ast.parse("\n".join(lines))
 
 
-def replaced(text, replacements, name):
-    """`text`, that of the file `name`, with each text replaced; each must stand in exactly one place."""
-    for old, new in replacements.items():
-        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
-        text = text.replace(old, new)
-    return text
+def names_in(tree, context=ast.Load):
+    """Names that a piece of code reads, or those that it binds outside of functions."""
+    if context is ast.Load:
+        return {
+            node.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }
+    bound, todo = set(), [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            bound.add(node.name)
+        elif isinstance(node, ast.alias):
+            bound.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+        else:
+            todo += ast.iter_child_nodes(node)
+    return bound
 
 
-def edited(replacements):
-    """The tutorial with each text of its source replaced."""
-    return jupytext.reads(replaced(MD.read_text(encoding="utf-8"), replacements, MD.name), fmt="md:myst")
+def calls_in(tree):
+    """Dotted names of all that a piece of code calls."""
+    return {
+        ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)
+    }
 
 
-def run_in_kernel(notebook):
-    """Execute `notebook` in a kernel of its own, whose working folder is the repository."""
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": ROOT}})
-    return client.execute()
+def definitions(cells=None):
+    """What the tutorial's cells define at their top level, without sampling anything.
 
-
-def run_here(cells, names):
-    """Execute the cells' Python in the dictionary `names`, leaving out IPython's magic lines."""
-    for cell in cells:
-        lines = [line for line in cell.source.splitlines() if not line.startswith("%")]
-        exec(compile("\n".join(lines), MD.name, "exec"), names)
-    return names
+    Imports, functions, classes and assignments are executed in one module, in order.
+    Left out are statements of other kinds, assignments that call a sampler or a
+    function that does, and those that need what was left out. An assignment that
+    needs anything else that is not there is an error.
+    """
+    matplotlib.use("agg")
+    module, missing, samplers = {"__name__": "tutorial"}, set(), set(SAMPLERS)
+    for cell in cells or code_cells():
+        for statement in parsed(cell).body:
+            bound = names_in(statement, ast.Store)
+            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                samplers |= bound if calls_in(statement) & samplers else set()
+            elif isinstance(statement, (ast.Assign, ast.AugAssign)):
+                needs = names_in(statement) - names_in(statement.value, ast.Store)
+                if calls_in(statement) & samplers or needs & missing:
+                    missing |= bound
+                    continue
+                unknown = needs - set(module) - set(dir(builtins))
+                assert not unknown, f"{unknown} before `{ast.unparse(statement)}`"
+            elif not isinstance(statement, (ast.Import, ast.ImportFrom)):
+                missing |= bound
+                continue
+            missing -= bound
+            code = ast.Module([statement], type_ignores=[])
+            exec(compile(code, MD.name, "exec"), module)
+    assert samplers > SAMPLERS and "gibbs" in module, f"nothing calls {SAMPLERS}"
+    matplotlib.pyplot.close("all")
+    return module
 
 
 @pytest.fixture(scope="session")
 def tutorial():
-    """What the tutorial's cells define, up to and without the first that samples."""
-    matplotlib.use("agg")
-    cells = code_cells(MD)
-    first = next(i for i, cell in enumerate(cells) if "prints-times" in cell.metadata.get("tags", []))
-    names = run_here(cells[:first], {"__name__": "tutorial"})
-    for text in ("class ConjugateGibbs", "def log_components"):
-        definition = cell_with(text, cells)
-        definition.source = definition.source.split("\n\n\n")[0]  # without what follows and needs samples
-        run_here([definition], names)
-    return names
+    """The tutorial's functions, constants and `model`, in this process."""
+    return definitions()
 
 
 @pytest.fixture(scope="session")
 def stored():
     """The committed notebook."""
     return nbformat.read(IPYNB, as_version=4)
+
+
+class Execution:
+    """A run of the notebook, whose kernel lives on and can be asked."""
+
+    def __init__(self, notebook, folder):
+        self.notebook, self.path = notebook, folder / "value"
+        self.client = Kernel(notebook, resources={"metadata": {"path": ROOT}})
+
+    def evaluate(self, expression):
+        """The value of a Python expression in the kernel."""
+        self.run(f"import pickle\npickle.dump({expression}, open({str(self.path)!r}, 'wb'))")
+        return pickle.loads(self.path.read_bytes())
+
+    def run(self, code):
+        """The outputs of one more cell."""
+        cell = nbformat.v4.new_code_cell(code)
+        self.notebook.cells.append(cell)
+        try:
+            return self.client.execute_cell(cell, len(self.notebook.cells) - 1).outputs
+        finally:
+            self.notebook.cells.pop()
+
+
+def executed_in_a_kernel(notebook, folder):
+    """Execute `notebook` from the repository's folder; the kernel ends with the generator."""
+    execution = Execution(notebook, folder)
+    with execution.client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            execution.client.execute_cell(cell, index)
+        yield execution
+
+
+@pytest.fixture(scope="session")
+def executed(tmp_path_factory):
+    """The one execution of the tutorial, in full, that all tests of its outputs share."""
+    yield from executed_in_a_kernel(jupytext.read(MD), tmp_path_factory.mktemp("kernel"))
 
 
 def skip_but_not_in_ci(reason):

@@ -1,0 +1,162 @@
+"""The stored outputs are what the notebook gives: one execution, compared cell by cell."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import cell_that_defines, code_cells, tags
+from PIL import Image
+
+CELLS = code_cells()
+NAMES = [re.sub(r"\W+", " ", cell.source).strip()[:40] for cell in CELLS]
+BLOCK, FAINT = 16, 0.03  # pixels; share of the range from black to white
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")) / 255
+
+
+def distance(a, b):
+    """Of two figures: the largest difference between their averages over a block.
+
+    The last digits of a number move a line by less than a pixel, which a block of
+    16 × 16 hardly shows; another line, text or bar it shows plainly. Figures whose
+    sides differ by more than a block are infinitely far apart.
+    """
+    a, b = pixels(a), pixels(b)
+    if max(abs(np.subtract(a.shape, b.shape))) > BLOCK:
+        return np.inf
+    rows, columns = (min(sides) // BLOCK for sides in zip(a.shape, b.shape[:2]))
+    blocks = (
+        x[: rows * BLOCK, : columns * BLOCK]
+        .reshape(rows, BLOCK, columns, BLOCK, 3)
+        .mean(axis=(1, 3))
+        for x in (a, b)
+    )
+    return abs(np.subtract(*blocks)).max()
+
+
+def said(cell):
+    """What a cell's outputs say, in order: (kind, text) without figures' pixels.
+
+    Left out are progress bars, which a slower machine shows and a faster one does not.
+    """
+    found = []
+    for out in cell.outputs:
+        if out.output_type == "stream":
+            found.append((out.name, out.text))
+            continue
+        assert out.output_type in ("display_data", "execute_result"), out
+        html = out.data.get("text/html", "")
+        if "text/html" in out.data and ("<progress" in html or not html.strip()):
+            continue
+        if "progress-bar-interrupted" in html:
+            continue  # the bar's style sheet
+        if "image/png" in out.data:
+            found.append(("figure", ""))
+        elif html:
+            found.append(("table", html))
+        else:
+            found.append((out.output_type, out.data["text/plain"]))
+    return found
+
+
+def figures(cell):
+    data = (out.get("data", {}) for out in cell.outputs)
+    return [one["image/png"] for one in data if "image/png" in one]
+
+
+def without_numbers(found):
+    """Numbers, and the blanks that align them, made alike: what stays is the shape."""
+    return [
+        (kind, re.sub(r"[\s-]+", " ", re.sub(r"\d[\d.,_]*", "0", text)))
+        for kind, text in found
+    ]
+
+
+def table(cell):
+    """The data frame that a cell shows, indexed by its first column."""
+    (html,) = (text for kind, text in said(cell) if kind == "table")
+    return pd.read_html(io.StringIO(html), index_col=0)[0]
+
+
+@pytest.fixture(scope="session")
+def pairs(executed, stored):
+    """Each code cell as executed now and as stored."""
+    now, then = (
+        [cell for cell in notebook.cells if cell.cell_type == "code"]
+        for notebook in (executed.notebook, stored)
+    )
+    assert [a.source for a in now] == [b.source for b in then], "run `make pair`"
+    return list(zip(now, then))
+
+
+@pytest.mark.parametrize("number", range(len(CELLS)), ids=NAMES)
+def test_outputs_are_the_stored_ones(pairs, number):
+    now, then = pairs[number]
+    a, b = said(now), said(then)
+    if "nbval-ignore-output" in tags(now):
+        a, b = without_numbers(a), without_numbers(b)
+    assert a == b
+    for one, other in zip(figures(now), figures(then)):
+        far = distance(one, other)
+        assert far < FAINT, f"another figure than the stored one: {far:.2f} apart"
+
+
+def test_figures_are_told_apart(stored):
+    """Not by a line that moves by a third of a pixel, but by a line that is missing."""
+    (png,) = figures(cell_that_defines("replicate", stored.cells))
+    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+
+    def far(changed):
+        file = io.BytesIO()
+        changed.save(file, "png")
+        return distance(png, base64.b64encode(file.getvalue()))
+
+    third = image.transform(image.size, Image.AFFINE, (1, 0, 0.3, 0, 1, 0), Image.BICUBIC)
+    assert far(third) < FAINT
+    without = np.asarray(image).copy()
+    black = (without < 60).all(axis=2)
+    without[: len(black) * 3 // 4][black[: len(black) * 3 // 4]] = 255
+    assert far(Image.fromarray(without)) > FAINT
+
+
+def test_converged(executed):
+    summary = executed.evaluate("summary")
+    names = ["p[0]", "p[1]", "p[2]", "sd", "means[0]", "means[1]", "means[2]"]
+    assert summary.index.tolist() == names
+    assert summary["r_hat"].max() <= 1.01
+    assert summary[["ess_bulk", "ess_tail"]].to_numpy().min() >= 2000
+    inside = summary["true"].between(summary["hdi_3%"], summary["hdi_97%"])
+    assert inside.sum() >= 6, f"truth outside its interval:\n{summary[~inside]}"
+
+
+def test_the_run_is_the_specified_one(executed):
+    sizes = {
+        name: executed.evaluate(f"dict({name}.posterior.sizes)")
+        for name in ("trace", "nuts", "fit")
+    }
+    assert sizes["trace"]["chain"] == 4 and sizes["trace"]["draw"] == 20_000
+    assert executed.evaluate("[s.name for s in steps[0].methods]") == ["metropolis"] * 3
+    tuned = executed.evaluate("trace.sample_stats.tuning_steps") if False else 5_000
+    assert tuned == executed.evaluate("trace.posterior.attrs['tuning_steps']")
+    assert executed.evaluate("settings['random_seed'], settings['cores']") == (8927, 4)
+
+
+def test_each_sampler_s_row_is_of_its_own_run(pairs, executed):
+    """Draws, R-hat and effective size in the table, from the runs in the kernel."""
+    now, then = pairs[NAMES.index(next(n for n in NAMES if "milliseconds" in n))]
+    runs = ["trace", "nuts", "fit", "close_trace", "close_nuts", "close_fit"]
+    shown = table(now)
+    assert table(then).index.tolist() == shown.index.tolist()
+    assert [name.split()[-1] for name in shown.index] == ["Metropolis", "NUTS", "Gibbs"] * 2
+    for name, (_, row) in zip(runs, shown.iterrows()):
+        r_hat, ess, verdict = executed.evaluate(f"convergence({name})")
+        draws = executed.evaluate(f"{name}.posterior['sd'].size")
+        assert row["R-hat"] == round(r_hat, 3) and row["verdict"] == verdict == "converged"
+        assert float(str(row["ESS"]).replace(",", "")) == pytest.approx(ess, abs=0.5)
+        assert int(str(row["draws"]).replace(",", "")) == draws
+        assert row["off by"] < 4
