@@ -20,7 +20,7 @@ IPYNB = MD.with_suffix(".ipynb")
 SAMPLERS = {"pm.sample", "gibbs"}
 
 sys.path.insert(0, str(ROOT))
-from run import Kernel  # noqa: E402
+from run import Kernel, headings  # noqa: E402
 
 
 def code_cells():
@@ -43,6 +43,17 @@ def parsed(cell):
     """The cell's Python as a syntax tree, without IPython's magic lines."""
     lines = ["" if line.startswith("%") else line for line in cell.source.splitlines()]
     return ast.parse("\n".join(lines))
+
+
+def with_values(cell, **values):
+    """The cell's Python with other constants assigned to these names."""
+    tree = parsed(cell)
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            (target,) = node.targets
+            node.value = ast.Constant(values.pop(target.id, node.value.value))
+    assert not values, f"{list(values)} are assigned no constant in\n{cell.source}"
+    return ast.unparse(tree)
 
 
 def names_in(tree, context=ast.Load):
@@ -111,6 +122,16 @@ def definitions(cells=None):
 def tutorial():
     """The tutorial's functions, constants and `model`, in this process."""
     return definitions()
+
+
+@pytest.fixture(scope="session")
+def section():
+    """A function of a heading: the section's code cells, without IPython's magics."""
+    notebook, sources = jupytext.read(MD), {}
+    for cell, heading in zip(notebook.cells, headings(notebook)):
+        if cell.cell_type == "code":
+            sources.setdefault(heading, []).append(ast.unparse(parsed(cell)))
+    return sources.__getitem__
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ class Reference:
     pareto_k : shape of the generalized Pareto distribution of the largest weights
     """
 
-    def __init__(self, y, n=400_000, seed=1, start=(1 / 3, 1 / 3, -5, 0, 5, 1), **prior):
+    def __init__(self, y, n=100_000, seed=1, start=(1 / 3, 1 / 3, -5, 0, 5, 1), **prior):
         rng = np.random.default_rng(seed)
         with np.errstate(invalid="ignore"):  # the optimizer may look behind a wall
             found = optimize.minimize(lambda theta: -log_posterior(theta[None], y, **prior)[0], start, method="BFGS")
@@ -111,14 +111,6 @@ class Reference:
         """Probability that the points `y` belong to `cluster`, one for each, at every draw: shape (n, y.size)."""
         density = components(self.theta, y)
         return density[:, cluster, np.arange(len(y))] / density.sum(axis=1)
-
-    def leave_one_out(self, y):
-        """Expected log predictive density, the categories summed out, and its Monte Carlo error: what the other
-        points say of a point is its density's harmonic mean over the posterior. 1 / sqrt(2 pi) is put back."""
-        inverse = 1 / components(self.theta, y).sum(axis=1)
-        mean = self.weight @ inverse
-        error = np.sqrt(self.weight**2 @ (inverse / mean - 1) ** 2)
-        return -np.log(mean * np.sqrt(2 * np.pi)).sum(), error.sum()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from bs4 import BeautifulSoup
 from conftest import IPYNB, MD, ROOT, skip_but_not_in_ci
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.machinery
+
 TUTORIAL = "gaussian_mixture_model.html"
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 

@@ -5,13 +5,10 @@ lies with a chance of 5.7e-7, and 152 are compared: a false alarm of the whole h
 Over 24 runs with other seeds, 16 of conjugate Gibbs and 8 of Metropolis, the largest of their 36 was 3.5.
 """
 
-import re
-
 import arviz as az
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import cell_with, code_cells, html_table, run_here, texts
 from reference import Reference, simulate
 
 LIMIT = 5.0
@@ -20,19 +17,6 @@ LIMIT = 5.0
 @pytest.fixture(scope="module")
 def reference():
     return Reference(simulate())
-
-
-@pytest.fixture(scope="module")
-def sampled(tutorial):
-    """A run of each of the tutorial's samplers, in this process; that of Metropolis is shorter than the stored one."""
-    sampling, nuts, gibbs = (cell_with(text, code_cells()) for text in ("trace = pm.s", "nuts = pm.s", "gibbs = sam"))
-    sampling.source = sampling.source.replace("draws=20_000, tune=5_000", "draws=5_000, tune=2_000")
-    gibbs.source = gibbs.source.split("with model:\n    gibbs_step")[0]  # without the times
-    loo = cell_with("def leave_one_out", code_cells())
-    loo.source = loo.source.replace("range(1, 7)", "[k]")
-    names = run_here([sampling, nuts, gibbs, loo], dict(tutorial))
-    runs = {"Metropolis": "trace", "NUTS": "nuts", "conjugate Gibbs": "gibbs", "leave-one-out": "by_clusters"}
-    return {sampler: names[name] for sampler, name in runs.items()}
 
 
 def compare(rows):
@@ -68,29 +52,40 @@ def rows_of_summary(table, reference):
             yield f"{name} {bound}", row[bound], error, value, 0
 
 
-def test_stored_summary(stored, reference):
-    agree(rows_of_summary(html_table(cell_with("worst_r_hat", stored.cells)), reference))
+def test_summary(executed, reference):
+    agree(rows_of_summary(executed.evaluate("summary"), reference))
 
 
-def rows_of_membership(text, fewest, draws, reference):
-    """A probability q varies by s over the posterior. The computed mean has the error of every 20th draw at most.
-    The sampled one adds the categories' own variance, q (1 - q) - s**2 a draw: given the parameters, the two chances
-    to leave the cluster and to come back add up to a half at least, so three draws are worth one or more."""
-    printed = re.findall(r"^(\d+) +\S+ +(\d) +(\S+) +(\S+) *$", text, flags=re.M)
-    points, clusters = np.array([row[:2] for row in printed], dtype=int).T
-    for row, i, x in zip(printed, points, reference.membership(simulate()[points], clusters).T):
+def rows_of_membership(shown, fewest, draws, reference):
+    """A probability q varies by s over the posterior. The computed mean has the error of
+    2,000 of the draws. The sampled one adds the categories' own variance, q (1 - q) - s**2
+    a draw: given the parameters, the two chances to leave the cluster and to come back add
+    up to a half at least, so three draws are worth one or more."""
+    points, clusters = shown.index.to_numpy(), shown["likely cluster"].to_numpy()
+    shares = reference.membership(simulate()[points], clusters).T
+    for (point, row), x in zip(shown.iterrows(), shares):
         (q, error), (s, _) = reference.mean(x), reference.sd(x)
-        common = s**2 / fewest + 0.001**2 / 12  # of the parameters, and of rounding to three digits
-        yield f"{i} sampled", float(row[2]), (common + 3 * (q * (1 - q) - s**2) / draws) ** 0.5, q, error
-        yield f"{i} computed", float(row[3]), (common + 20 * s**2 / draws) ** 0.5, q, error
+        common = s**2 / fewest
+        own = 3 * (q * (1 - q) - s**2) / draws
+        sampled, computed = row["probability, sampled"], row["computed"]
+        yield f"{point} sampled", sampled, (common + own) ** 0.5, q, error
+        yield f"{point} computed", computed, (common + s**2 / 2_000) ** 0.5, q, error
 
 
-def test_stored_membership_probabilities(stored, reference):
-    text = texts(cell_with("least_certain", stored.cells))
-    fewest = html_table(cell_with("worst_r_hat", stored.cells))["ess_bulk"].min()
-    rows = list(rows_of_membership(text, fewest, draws=80_000, reference=reference))
+def test_membership_probabilities(executed, reference):
+    shown = executed.evaluate(MEMBERSHIP)
+    fewest = executed.evaluate("summary['ess_bulk'].min()")
+    rows = list(rows_of_membership(shown, fewest, 80_000, reference))
     assert len(rows) == 16
     agree(rows)
+
+
+# of the eight points that the page shows, unrounded
+MEMBERSHIP = """(lambda of: pd.DataFrame({
+    "likely cluster": likely[of],
+    "probability, sampled": (trace.posterior["category"][..., of] == likely[of]).mean(["chain", "draw"]),
+    "computed": probability[of],
+}, of))(np.r_[points, probability.argsort()[:5]])"""
 
 
 def rows_of_run(run, reference, log_components):
@@ -116,14 +111,10 @@ def rows_of_run(run, reference, log_components):
         yield name, x.mean(), error, *reference.mean(weighted)
 
 
-@pytest.mark.parametrize("sampler", ["Metropolis", "NUTS", "conjugate Gibbs"])
-def test_sampler(sampled, reference, tutorial, sampler):
-    agree(rows_of_run(sampled[sampler], reference, tutorial["log_components"]))
-
-
-def test_leave_one_out(sampled, reference):
-    """That of the marginal likelihood: given the sampled categories it would come out hundreds higher."""
-    expected, error = reference.leave_one_out(simulate())
-    found = sampled["leave-one-out"].loc[3, "loo"]
-    # ArviZ gives no Monte Carlo error, but what another likelihood gives is hundreds away
-    assert error < 0.1 and abs(found - expected) < 1, f"leave-one-out is {found}, not {expected:.2f} ± {error:.2f}"
+@pytest.mark.parametrize("run", ["trace", "nuts", "fit"])
+def test_sampler(executed, reference, tutorial, run):
+    names = ("p", "means", "sd")
+    posterior = f"{{name: {run}.posterior[name].values for name in {names}}}"
+    dims = {"p": ["cluster"], "means": ["cluster"]}
+    drawn = az.from_dict(executed.evaluate(posterior), dims=dims)
+    agree(rows_of_run(drawn, reference, tutorial["log_components"]))
