@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 # Our own uv where the machine has none. It is installed from the root folder, where no .python-version picks an interpreter.
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: help run test pair lab gallery literal calibration convergence mistakes lock clean
+.PHONY: help run test machinery pair lab gallery literal convergence mistakes lock clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -13,9 +13,12 @@ help:  ## say what there is
 run: .venv/ready  ## execute the tutorial into build/, with progress
 	$(PYTHON) run.py
 
-test: .venv/ready  ## check the style, execute the notebook and compare its outputs, run the tests
+test: .venv/ready  ## check the style, execute the notebook, compare its outputs and test what decides about it
 	.venv/bin/pre-commit run --all-files
 	.venv/bin/pytest
+
+machinery: .venv/ready  ## test what is around it: pages and JupyterLab in a browser, run.py's bad days, other settings
+	.venv/bin/pytest -m machinery
 
 pair: .venv/ready  ## execute the tutorial and make the result the committed .ipynb
 	$(PYTHON) run.py --pair
@@ -30,9 +33,6 @@ gallery: .venv/ready  ## render the stored outputs as web pages into build/galle
 
 literal: .venv/ready  ## sample the original, stock step and all, and compare: a quarter of an hour
 	.venv/bin/pytest -s -m long tests/test_literal.py
-
-calibration: .venv/ready  ## rank the truth among draws for 2,000 data sets: nine minutes, and build/calibration.png
-	.venv/bin/pytest -s -m long tests/test_calibration.py
 
 convergence: .venv/ready  ## fit fifty other data sets, and count convergence and coverage: half an hour
 	.venv/bin/pytest -s -m long tests/test_convergence.py

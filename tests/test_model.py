@@ -220,7 +220,7 @@ def test_exercise_of_clusters_that_run_empty(tutorial):
 def test_exercise_of_one_cluster_less(tutorial):
     t, most = tutorial, []
     for column in (t["velocities"], t["velocities"][7:]):
-        priors, options = t["own_priors"](column), dict(draws=10_000, tune=1_000)
+        priors, options = t["own_priors"](column), dict(draws=3_000, tune=1_000)
         run = t["gibbs"](column, priors=priors, own_widths=True, **t["reserve"], **options)
         most.append(t["number_of_clusters"](run)[0]["occupied"].idxmax())
     assert most[1] == most[0] - 1
