@@ -10,6 +10,7 @@ import hashlib
 import html
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -89,7 +90,7 @@ def execute(notebook):
     code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     sections, begin = list(headings(notebook)), time.perf_counter()
     terminal = sys.stdout.isatty()
-    columns = os.get_terminal_size().columns - 1 if terminal else 0
+    columns = shutil.get_terminal_size().columns - 1
 
     def announce(cell, cell_index):
         position = f"{code.index(cell_index) + 1:3}/{len(code)}"
