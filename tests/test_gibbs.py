@@ -359,3 +359,32 @@ def test_own_column(tutorial, name, section):
         np.testing.assert_allclose(
             own["p"].mean(["chain", "draw"]), [0.6, 0.4], atol=0.02
         )
+
+
+def test_nuts_agrees_on_real_data_with_own_widths(tutorial):
+    """The galaxies under `marginal_model`, which shares no code with `gibbs`."""
+    t, names = tutorial, ["p", "means", "sd"]
+    priors = t["own_priors"](t["velocities"])
+    with t["marginal_model"](t["velocities"], 3, priors, own_widths=True):
+        nuts = t["pm"].sample(
+            draws=1_500,
+            tune=1_500,
+            chains=4,
+            cores=4,
+            target_accept=0.95,
+            init="adapt_diag",
+            random_seed=1,
+            progressbar=False,
+            return_inferencedata=True,
+            compute_convergence_checks=False,
+            idata_kwargs={"log_likelihood": False},
+        )
+    run = t["gibbs"](t["velocities"], 3, priors, own_widths=True, draws=10_000)
+    a, b = (
+        t["az"].summary(x, var_names=names, round_to="none").sort_index()
+        for x in (nuts, run)
+    )
+    assert list(a.index) == list(b.index) and len(a) == 9
+    apart = (a["mean"] - b["mean"]).abs() / np.hypot(a["mcse_mean"], b["mcse_mean"])
+    assert apart.max() < 5, apart
+    assert a["ess_bulk"].min() > 100, a
