@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pymc3 as pm
 import pytest
-from conftest import cell_with, run_here
+from conftest import cell_that_defines, parsed
 
 
 def statistics(posterior, points):
@@ -27,15 +27,16 @@ def statistics(posterior, points):
 
 @pytest.mark.long
 def test_the_stock_step_samples_the_same_posterior(tutorial):
-    ours = run_here([cell_with("trace = pm.sample(")], dict(tutorial))["trace"].posterior
-    t = tutorial
-    with t["model"]:
+    names, model = dict(tutorial), tutorial["model"]
+    exec(compile(parsed(cell_that_defines("trace")), "", "exec"), names)
+    ours = names["trace"].posterior
+    with model:
         stock = pm.sample(
             draws=20_000,
             tune=5_000,
             step=[
-                pm.Metropolis(vars=[t["p"], t["sd"], t["means"]]),
-                pm.CategoricalGibbsMetropolis(vars=[t["category"]]),
+                pm.Metropolis(vars=[model["p"], model["sd"], model["means"]]),
+                pm.CategoricalGibbsMetropolis(vars=[model["category"]]),
             ],
             chains=2,
             cores=2,
