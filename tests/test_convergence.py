@@ -48,7 +48,9 @@ def test_converges_and_covers_the_truth_on_other_data(tutorial, monkeypatch):
         fewest = int(stats.binom.ppf(FALSE_ALARM / 4 / len(table), SETS, 0.94))
         expected = 0.94 * len(table)
         z = (inside.mean() - expected) / (inside.std(ddof=1) / np.sqrt(SETS))
-        print(f"\n{name}: worst of {SETS} sets, and true values inside\n{table.round(4)}")
+        print(
+            f"\n{name}: worst of {SETS} sets, and true values inside\n{table.round(4)}"
+        )
         print(f"sets with R-hat at most 1.01 throughout: {(worst <= 1.01).sum()}")
         share = every["inside"].mean()
         print(f"inside: {share:.1%}, {z:.1f} standard errors from 94 %")

@@ -19,7 +19,11 @@ def statistics(posterior, points):
         yield f"{name} mean", x.mean(), az.mcse(x, method="mean")
         yield f"{name} sd", x.std(ddof=1), az.mcse(x, method="sd")
         for prob in (0.03, 0.97):
-            yield f"{name} {prob:.0%}", np.quantile(x, prob), az.mcse(x, method="quantile", prob=prob)
+            yield (
+                f"{name} {prob:.0%}",
+                np.quantile(x, prob),
+                az.mcse(x, method="quantile", prob=prob),
+            )
     for point in points:
         x = (posterior["category"].values[:, :, point] == 1).astype(float)
         yield f"category[{point}]", x.mean(), az.mcse(x, method="mean")
@@ -45,7 +49,11 @@ def test_the_stock_step_samples_the_same_posterior(tutorial):
             return_inferencedata=True,
             idata_kwargs={"log_likelihood": False},
         )
-    print(az.summary(stock, var_names=["p", "sd", "means"], hdi_prob=0.94, round_to=4).to_string())
+    print(
+        az.summary(
+            stock, var_names=["p", "sd", "means"], hdi_prob=0.94, round_to=4
+        ).to_string()
+    )
     print("seconds of the stock run:", round(stock.posterior.attrs["sampling_time"]))
 
     share = (ours["category"] == 1).mean(["chain", "draw"]).values
@@ -53,10 +61,14 @@ def test_the_stock_step_samples_the_same_posterior(tutorial):
     rows = [
         (name, a, b, (a - b) / np.hypot(error_a, error_b))
         for (name, a, error_a), (_, b, error_b) in zip(
-            statistics(ours, in_doubt), statistics(stock.posterior, in_doubt), strict=True
+            statistics(ours, in_doubt),
+            statistics(stock.posterior, in_doubt),
+            strict=True,
         )
     ]
-    table = pd.DataFrame(rows, columns=["", "tutorial", "stock", "difference in Monte Carlo errors"])
+    table = pd.DataFrame(
+        rows, columns=["", "tutorial", "stock", "difference in Monte Carlo errors"]
+    )
     print(table.round(4).to_string(index=False))
     # at 4.5 a false alarm has a chance of 7e-6 for each of some eighty rows
     assert table.iloc[:, -1].abs().max() < 4.5
