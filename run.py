@@ -106,7 +106,7 @@ def execute(notebook):
     try:
         client.execute()
     except BaseException:
-        # On Ctrl+C nbclient ends the kernel, and what it then raises depends on the moment.
+        # On Ctrl+C nbclient ends the kernel; what it then raises depends on the moment.
         if hasattr(client, "_async_cleanup_kernel_future"):
             raise KeyboardInterrupt from None
         raise

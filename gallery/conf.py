@@ -20,20 +20,35 @@ notebook = nbformat.read(here / "gaussian_mixture_model.ipynb", as_version=4)
 def find(pattern):
     """What `pattern` matches in the notebook's text and printed output."""
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    texts += [out.text for cell in notebook.cells for out in cell.get("outputs", []) if out.output_type == "stream"]
+    texts += [
+        out.text
+        for cell in notebook.cells
+        for out in cell.get("outputs", [])
+        if out.output_type == "stream"
+    ]
     return re.search(pattern, "\n\n".join(texts), flags=re.M)[1]
 
 
 # Where the links to the repository lead: GitHub's workflows say it, and a clone of GitHub's remembers it.
-origin = subprocess.run(["git", "-C", root, "remote", "get-url", "origin"], capture_output=True, text=True).stdout
+origin = subprocess.run(
+    ["git", "-C", root, "remote", "get-url", "origin"], capture_output=True, text=True
+).stdout
 origin = re.search(r"github\.com[:/]([^/]+/[^/]+?)(\.git)?$", origin.strip())
-repository = os.environ.get("GITHUB_REPOSITORY") or (origin[1] if origin else "OWNER/REPOSITORY")
+repository = os.environ.get("GITHUB_REPOSITORY") or (
+    origin[1] if origin else "OWNER/REPOSITORY"
+)
 owner, name = repository.split("/")
 
 project = "Bayesian tutorials"
 author = copyright = "the authors of the tutorial"
 language = "en"
-extensions = ["myst_nb", "ablog", "sphinx_copybutton", "sphinx_design", "sphinxcontrib.katex"]
+extensions = [
+    "myst_nb",
+    "ablog",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinxcontrib.katex",
+]
 
 nb_execution_mode = "off"
 nb_merge_streams = True
@@ -48,21 +63,33 @@ myst_substitutions = {
 # Formulas are typeset here and now, with the style sheet and the fonts that npm's katex 0.16.22 has in dist/.
 katex_prerender = True
 katex_css_path = "katex.min.css"
-sphinxcontrib.katex.NODEJS_BINARY = str(Path(playwright.__file__).parent / "driver" / "node")
+sphinxcontrib.katex.NODEJS_BINARY = str(
+    Path(playwright.__file__).parent / "driver" / "node"
+)
 sphinxcontrib.katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
-html_baseurl = os.environ.get("GALLERY_URL", f"https://{owner.lower()}.github.io/{name}").rstrip("/") + "/"
+html_baseurl = (
+    os.environ.get("GALLERY_URL", f"https://{owner.lower()}.github.io/{name}").rstrip(
+        "/"
+    )
+    + "/"
+)
 html_favicon = "favicon.svg"
 html_static_path = ["gallery.css", "print.js", "katex"]
 html_css_files = ["gallery.css"]
 html_js_files = ["print.js"]
-html_extra_path = [f"../gaussian_mixture_model.{suffix}" for suffix in ("md", "ipynb", "png")]
+html_extra_path = [
+    f"../gaussian_mixture_model.{suffix}" for suffix in ("md", "ipynb", "png")
+]
 html_copy_source = False
 html_use_index = html_domain_indices = False
 templates_path = ["."]
-html_sidebars = {"**": ["ablog/tagcloud.html", "ablog/categories.html"], "gaussian_mixture_model": []}
+html_sidebars = {
+    "**": ["ablog/tagcloud.html", "ablog/categories.html"],
+    "gaussian_mixture_model": [],
+}
 html_theme_options = {
     "disable_search": True,
     "article_header_end": ["launch.html"],
@@ -70,7 +97,12 @@ html_theme_options = {
     "footer_start": ["copyright.html"],
     "footer_end": [],
 }
-html_context = {"default_mode": "auto", "repository": repository, "site": html_baseurl, **myst_substitutions}
+html_context = {
+    "default_mode": "auto",
+    "repository": repository,
+    "site": html_baseurl,
+    **myst_substitutions,
+}
 
 blog_title = project
 blog_baseurl = html_baseurl
@@ -79,11 +111,16 @@ fontawesome_included = True
 
 def mend(app, page, template, context, doctree):
     """What docutils, MyST-NB and KaTeX write into a page and cannot be told otherwise."""
-    width, height = (side // 2 for side in Image.open(root / "gaussian_mixture_model.png").size)  # retina
+    width, height = (
+        side // 2 for side in Image.open(root / "gaussian_mixture_model.png").size
+    )  # retina
     for pattern, better in (
         # attributes keep the place free till the figure is there, and shrink with the page, which a style does not
         (r'style="width: (\d+)px; height: (\d+)px;"', r'width="\1" height="\2"'),
-        (r'src="_images/gaussian_mixture_model.png"', rf'\g<0> width="{width}" height="{height}"'),
+        (
+            r'src="_images/gaussian_mixture_model.png"',
+            rf'\g<0> width="{width}" height="{height}"',
+        ),
         # a fold has no other name for screen readers than the text that the others see
         (' aria-label="Toggle hidden content"', ""),
         # what scrolls is reached by keyboard
@@ -98,7 +135,9 @@ def lighten(app, error):
     static = Path(app.outdir, "_static")
     if not error and static.exists():
         for figure in Path(app.outdir, "_images").glob("*.png"):
-            Image.open(figure).convert("RGB").quantize(256, dither=0).save(figure, optimize=True)
+            Image.open(figure).convert("RGB").quantize(256, dither=0).save(
+                figure, optimize=True
+            )
         (static / "scripts" / "fontawesome.js").write_text("")
         (static / "webpack-macros.html").unlink()
 

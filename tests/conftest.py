@@ -149,7 +149,9 @@ class Execution:
 
     def evaluate(self, expression):
         """The value of a Python expression in the kernel."""
-        self.run(f"import pickle\npickle.dump({expression}, open({str(self.path)!r}, 'wb'))")
+        self.run(
+            f"import pickle\npickle.dump({expression}, open({str(self.path)!r}, 'wb'))"
+        )
         return pickle.loads(self.path.read_bytes())
 
     def run(self, code):
@@ -174,7 +176,9 @@ def executed_in_a_kernel(notebook, folder):
 @pytest.fixture(scope="session")
 def executed(tmp_path_factory):
     """The one execution of the tutorial, in full, that all tests of its outputs share."""
-    yield from executed_in_a_kernel(jupytext.read(MD), tmp_path_factory.mktemp("kernel"))
+    yield from executed_in_a_kernel(
+        jupytext.read(MD), tmp_path_factory.mktemp("kernel")
+    )
 
 
 def skip_but_not_in_ci(reason):
@@ -184,8 +188,16 @@ def skip_but_not_in_ci(reason):
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
     """Playwright drives a Chromium that the machine has: it downloads none."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
+    names = (
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+        "microsoft-edge",
+    )
     found = next(filter(None, map(shutil.which, names)), None)
     if not found:
-        skip_but_not_in_ci("no Chromium on this machine's path, so nothing was tried in a browser")
+        skip_but_not_in_ci(
+            "no Chromium on this machine's path, so nothing was tried in a browser"
+        )
     return {**browser_type_launch_args, "executable_path": found}

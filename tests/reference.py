@@ -40,12 +40,18 @@ def components(theta, y):
 def log_posterior(theta, y, prior_sd=15, widest=20, min_weight=0.1):
     """Log-density up to a constant for theta of shape (n, 6): shape (n,)."""
     p0, p1, means, sd = theta[:, 0], theta[:, 1], theta[:, 2:5], theta[:, 5]
-    inside = (np.minimum(np.minimum(p0, p1), 1 - p0 - p1) >= min_weight) & (np.diff(means) >= 0).all(axis=1)
+    inside = (np.minimum(np.minimum(p0, p1), 1 - p0 - p1) >= min_weight) & (
+        np.diff(means) >= 0
+    ).all(axis=1)
     inside &= (sd > 0) & (sd < widest)
     log_density = np.full(len(theta), -np.inf)
-    for chunk in np.array_split(np.flatnonzero(inside), len(theta) // 500 + 1):  # small enough for the cache
+    for chunk in np.array_split(
+        np.flatnonzero(inside), len(theta) // 500 + 1
+    ):  # small enough for the cache
         density = components(theta[chunk], y).sum(axis=1)
-        log_density[chunk] = np.log(density).sum(axis=1) - (means[chunk] ** 2).sum(axis=1) / (2 * prior_sd**2)
+        log_density[chunk] = np.log(density).sum(axis=1) - (means[chunk] ** 2).sum(
+            axis=1
+        ) / (2 * prior_sd**2)
     return log_density
 
 
@@ -58,18 +64,29 @@ class Reference:
     pareto_k : shape of the generalized Pareto distribution of the largest weights
     """
 
-    def __init__(self, y, n=100_000, seed=1, start=(1 / 3, 1 / 3, -5, 0, 5, 1), **prior):
+    def __init__(
+        self, y, n=100_000, seed=1, start=(1 / 3, 1 / 3, -5, 0, 5, 1), **prior
+    ):
         rng = np.random.default_rng(seed)
         with np.errstate(invalid="ignore"):  # the optimizer may look behind a wall
-            found = optimize.minimize(lambda theta: -log_posterior(theta[None], y, **prior)[0], start, method="BFGS")
+            found = optimize.minimize(
+                lambda theta: -log_posterior(theta[None], y, **prior)[0],
+                start,
+                method="BFGS",
+            )
         center, covariance = found.x, found.hess_inv
         for size in (n // 20, n):
             proposal = stats.multivariate_t(center, covariance, df=10)
             self.theta = proposal.rvs(size, random_state=rng)
-            log_weight = log_posterior(self.theta, y, **prior) - proposal.logpdf(self.theta)
+            log_weight = log_posterior(self.theta, y, **prior) - proposal.logpdf(
+                self.theta
+            )
             self.weight = np.exp(log_weight - log_weight.max())
             self.weight /= self.weight.sum()
-            center, covariance = self.weight @ self.theta, np.cov(self.theta.T, aweights=self.weight)
+            center, covariance = (
+                self.weight @ self.theta,
+                np.cov(self.theta.T, aweights=self.weight),
+            )
         p0, p1, *means, sd = self.theta.T
         self.draws = dict(zip(NAMES, [p0, p1, 1 - p0 - p1, sd, *means]))
         self.effective_size = 1 / (self.weight**2).sum()
@@ -92,13 +109,17 @@ class Reference:
         cumulative = np.cumsum(self.weight[order]) - self.weight[order] / 2
         value = np.interp(probability, cumulative, x[order])
         _, error = self.mean(x <= value)
-        low, high = np.interp([probability - error, probability + error], cumulative, x[order])
+        low, high = np.interp(
+            [probability - error, probability + error], cumulative, x[order]
+        )
         return value, (high - low) / 2
 
     def shortest(self, size, share=0.94, repeats=200):
         """The shortest interval with `share` of `size` independent draws: for each parameter the lower and the upper
         bound, each with its error. No formula gives that, so both come from repeated samples of `size` draws."""
-        chosen = np.random.default_rng(2).choice(self.weight.size, (repeats, size), p=self.weight)
+        chosen = np.random.default_rng(2).choice(
+            self.weight.size, (repeats, size), p=self.weight
+        )
         inside, bounds = int(share * size), {}
         for name, x in self.draws.items():
             x = np.sort(x[chosen], axis=1)
@@ -115,8 +136,16 @@ class Reference:
 
 if __name__ == "__main__":
     reference = Reference(simulate())
-    print(f"effective size {reference.effective_size:.0f}, Pareto k {reference.pareto_k:.2f}")
-    print("mean, standard deviation, 3 % and 97 % quantiles, each with its Monte Carlo error")
+    print(
+        f"effective size {reference.effective_size:.0f}, Pareto k {reference.pareto_k:.2f}"
+    )
+    print(
+        "mean, standard deviation, 3 % and 97 % quantiles, each with its Monte Carlo error"
+    )
     for name, x in reference.draws.items():
-        numbers = [reference.mean(x), reference.sd(x), *(reference.quantile(x, q) for q in (0.03, 0.97))]
+        numbers = [
+            reference.mean(x),
+            reference.sd(x),
+            *(reference.quantile(x, q) for q in (0.03, 0.97)),
+        ]
         print(f"{name:9}", *(f"{value:9.5f} ± {error:.5f}" for value, error in numbers))

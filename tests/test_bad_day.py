@@ -20,7 +20,11 @@ pytestmark = pytest.mark.machinery
 fcntl, resource = map(pytest.importorskip, ("fcntl", "resource"))  # not on Windows
 
 OLD = b"the old one"
-NAMES = ("gaussian_mixture_model.ipynb", "gaussian_mixture_model.png", "build/gaussian_mixture_model.ipynb")
+NAMES = (
+    "gaussian_mixture_model.ipynb",
+    "gaussian_mixture_model.png",
+    "build/gaussian_mixture_model.ipynb",
+)
 
 
 def folder(path, code):
@@ -31,31 +35,55 @@ def folder(path, code):
     cells = f"```{{code-cell}}\n{code}\n```\n\n```{{code-cell}}\n:tags: [thumbnail]\n\npng = '{png}'\n"
     show = "from IPython.display import display; display({'image/png': png}, raw=True)\n```\n"
     header = "---\nkernelspec:\n  display_name: Python 3\n  name: python3\n---\n\n"
-    (path / "gaussian_mixture_model.md").write_text(header + cells + show, encoding="utf-8")
+    (path / "gaussian_mixture_model.md").write_text(
+        header + cells + show, encoding="utf-8"
+    )
     for name in NAMES:
         (path / name).write_bytes(OLD)
     return [sys.executable, "run.py", "--pair"]
 
 
 def run(command, path, **how):
-    return subprocess.run(command, cwd=path, text=True, encoding="utf-8", capture_output=True, timeout=120, **how)
+    return subprocess.run(
+        command,
+        cwd=path,
+        text=True,
+        encoding="utf-8",
+        capture_output=True,
+        timeout=120,
+        **how,
+    )
 
 
 def assert_nothing_lost(path, names=NAMES):
     changed = [name for name in names if (path / name).read_bytes() != OLD]
     assert not changed, f"{changed} were replaced"
-    left = {file.name for file in path.rglob("*")} - {"build", "run.py", "gaussian_mixture_model.md"}
+    left = {file.name for file in path.rglob("*")} - {
+        "build",
+        "run.py",
+        "gaussian_mixture_model.md",
+    }
     assert left == {os.path.basename(name) for name in NAMES}, f"{left} were left"
 
 
 @pytest.mark.parametrize(
     "environment",
     [
-        {"LC_ALL": "C", "TZ": "Pacific/Kiritimati", "PYTHONIOENCODING": "ascii", "MPLBACKEND": None, "DISPLAY": None},
+        {
+            "LC_ALL": "C",
+            "TZ": "Pacific/Kiritimati",
+            "PYTHONIOENCODING": "ascii",
+            "MPLBACKEND": None,
+            "DISPLAY": None,
+        },
         {"HOME": "a home/ä"},
         {"HOME": os.devnull},  # a home where no user can write
     ],
-    ids=["locale, timezone, no display", "home with a space and an umlaut", "home that cannot be written"],
+    ids=[
+        "locale, timezone, no display",
+        "home with a space and an umlaut",
+        "home that cannot be written",
+    ],
 )
 def test_runs_in_an_odd_place(tmp_path, environment):
     """All but sampling, from a path with a space and an umlaut."""
@@ -68,16 +96,24 @@ def test_runs_in_an_odd_place(tmp_path, environment):
     ended = run(command, tmp_path / "a repository/ä", env=env)
     assert ended.returncode == 0, ended.stderr
     for name in NAMES:
-        assert (tmp_path / "a repository/ä" / name).stat().st_size > 90_000, f"{name} was not replaced"
+        assert (tmp_path / "a repository/ä" / name).stat().st_size > 90_000, (
+            f"{name} was not replaced"
+        )
 
 
 def test_a_write_that_fails_leaves_the_old_files(tmp_path):
     """A limit on the size of a file stands in for a full disk: it stops any user, the superuser too."""
     command = folder(tmp_path, "1 + 1")
     limit = 80_000  # more than anything but the picture and the notebook that holds it
-    ended = run(command, tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    ended = run(
+        command,
+        tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
     assert ended.returncode == 1
-    assert re.search(r"File too large.*\. The committed files are as they were\.\n$", ended.stderr), ended.stderr
+    assert re.search(
+        r"File too large.*\. The committed files are as they were\.\n$", ended.stderr
+    ), ended.stderr
     assert "Traceback" not in ended.stderr
     assert_nothing_lost(tmp_path)
 
@@ -89,8 +125,12 @@ def test_the_pair_changes_whole_or_not_at_all(tmp_path):
     (tmp_path / NAMES[1]).mkdir()
     ended = run(command, tmp_path)
     assert ended.returncode == 1
-    assert ended.stderr.endswith(". The committed files are as they were.\n"), ended.stderr
-    assert (tmp_path / NAMES[0]).read_bytes() == OLD, "the notebook was replaced without its picture"
+    assert ended.stderr.endswith(". The committed files are as they were.\n"), (
+        ended.stderr
+    )
+    assert (tmp_path / NAMES[0]).read_bytes() == OLD, (
+        "the notebook was replaced without its picture"
+    )
 
 
 def is_held(lock):
@@ -122,13 +162,20 @@ sleeper = [sys.executable, "-c", "import time; time.sleep(999)"]  # its own last
 subprocess.run(sleeper, pass_fds=[lock.fileno()], stderr=subprocess.DEVNULL)"""
     place = tmp_path / "repository"
     command = folder(place, code)
-    started = subprocess.Popen(command, cwd=place, text=True, stderr=subprocess.PIPE, start_new_session=True)
+    started = subprocess.Popen(
+        command, cwd=place, text=True, stderr=subprocess.PIPE, start_new_session=True
+    )
     wait_until(lambda: lock.exists() and is_held(lock), "the cell never started")
     (os.killpg if whom == "the group" else os.kill)(started.pid, signal.SIGINT)
     _, errors = started.communicate(timeout=60)
     assert started.returncode == 130
-    assert errors.endswith("Interrupted: no file was changed.\n") and "Traceback" not in errors, errors
-    wait_until(lambda: not is_held(lock), "the kernel or a process that it started lives on", 5)
+    assert (
+        errors.endswith("Interrupted: no file was changed.\n")
+        and "Traceback" not in errors
+    ), errors
+    wait_until(
+        lambda: not is_held(lock), "the kernel or a process that it started lives on", 5
+    )
     assert_nothing_lost(place)
 
 
@@ -136,7 +183,10 @@ def test_a_kernel_that_dies(tmp_path):
     command = folder(tmp_path, "import os\n\nos.kill(os.getpid(), 9)")
     ended = run(command, tmp_path)
     assert ended.returncode == 1
-    assert "Kernel died, perhaps for want of memory.\ngaussian_mixture_model.md stopped at" in ended.stderr
+    assert (
+        "Kernel died, perhaps for want of memory.\ngaussian_mixture_model.md stopped at"
+        in ended.stderr
+    )
     assert "Traceback" not in ended.stderr
     assert_nothing_lost(tmp_path, NAMES[:2])
 
@@ -157,7 +207,9 @@ def test_progress(tmp_path):
     code = "from IPython.display import HTML, display\n\nprint('Theano compiles')\n"
     command = folder(tmp_path, code + f'display(HTML("{bar}"))')[:-1]
     md = tmp_path / "gaussian_mixture_model.md"
-    md.write_text(md.read_text().replace("```{code-cell}", "## Sample\n\n```{code-cell}", 1))
+    md.write_text(
+        md.read_text().replace("```{code-cell}", "## Sample\n\n```{code-cell}", 1)
+    )
     log = run(command, tmp_path).stdout
     assert re.search(r"^ +[\d.]+ s    1/2  Sample$", log, flags=re.M), log
     assert "Sampling" not in log and "\r" not in log
@@ -175,7 +227,10 @@ def test_progress(tmp_path):
 
 def test_two_runs_at_once(tmp_path):
     command = folder(tmp_path, "import time\n\ntime.sleep(1)")
-    both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     errors = [one.communicate(timeout=120)[1] for one in both]
     assert [one.returncode for one in both] == [0, 0], errors
     assert (tmp_path / NAMES[0]).read_bytes() == (tmp_path / NAMES[2]).read_bytes()
@@ -187,7 +242,9 @@ def test_missing_packages(tmp_path):
     folder(tmp_path, "1 + 1")
     ended = run([sys.executable, "-S", "run.py"], tmp_path)
     assert ended.returncode == 1
-    assert re.match(r"No module named 'jupytext' in .*Run `make run`.*\n$", ended.stderr), ended.stderr
+    assert re.match(
+        r"No module named 'jupytext' in .*Run `make run`.*\n$", ended.stderr
+    ), ended.stderr
     assert_nothing_lost(tmp_path)
 
 
@@ -233,5 +290,13 @@ def test_a_worker_that_is_killed(tutorial):
 
     with pm.Model(), pytest.raises((EOFError, ConnectionError)):
         pm.Normal("x")
-        pm.sample(1000, tune=0, step=Dies(), chains=4, cores=4, mp_ctx="fork", progressbar=False)
+        pm.sample(
+            1000,
+            tune=0,
+            step=Dies(),
+            chains=4,
+            cores=4,
+            mp_ctx="fork",
+            progressbar=False,
+        )
     assert not multiprocessing.active_children(), "workers live on"

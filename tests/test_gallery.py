@@ -26,8 +26,18 @@ PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 def site(tmp_path_factory):
     """The built site in a folder that is named as the repository, since that is the sub-path of its pages."""
     site = tmp_path_factory.mktemp("pages") / "mixtures"
-    sphinx = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going"]
-    published = {"GITHUB_REPOSITORY": "someone/mixtures", "GALLERY_URL": "https://someone.github.io/mixtures/"}
+    sphinx = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "--quiet",
+        "--fail-on-warning",
+        "--keep-going",
+    ]
+    published = {
+        "GITHUB_REPOSITORY": "someone/mixtures",
+        "GALLERY_URL": "https://someone.github.io/mixtures/",
+    }
     run = subprocess.run(
         [*sphinx, "--doctree-dir", site.parent / "doctrees", "gallery", site],
         cwd=ROOT,
@@ -66,7 +76,9 @@ def served(site):
 def soups(site):
     """Every page by its path in the site, parsed."""
     return {
-        str(path.relative_to(site)): BeautifulSoup(path.read_text(encoding="utf-8"), "lxml")
+        str(path.relative_to(site)): BeautifulSoup(
+            path.read_text(encoding="utf-8"), "lxml"
+        )
         for path in sorted(site.rglob("*.html"))
     }
 
@@ -77,8 +89,14 @@ def axe():
     folder = ROOT / "tests" / "node_modules" / "axe-core"
     if not folder.exists():
         if not shutil.which("npm"):
-            skip_but_not_in_ci("no npm on this machine's path to fetch axe-core with, so barriers were not looked for")
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=ROOT / "tests", check=True)
+            skip_but_not_in_ci(
+                "no npm on this machine's path to fetch axe-core with, so barriers were not looked for"
+            )
+        subprocess.run(
+            ["npm", "ci", "--no-audit", "--no-fund", "--silent"],
+            cwd=ROOT / "tests",
+            check=True,
+        )
     return (folder / "axe.min.js").read_text(encoding="utf-8")
 
 
@@ -96,10 +114,26 @@ def watched(page, site):
 
     page.route("**", only_here)
     left = "net::ERR_ABORTED"  # the reader went on before it was there
-    page.on("requestfailed", lambda request: request.failure == left or wrong.append(f"failed: {request.url}"))
-    page.on("response", lambda response: response.ok or wrong.append(f"{response.status}: {response.url}"))
+    page.on(
+        "requestfailed",
+        lambda request: (
+            request.failure == left or wrong.append(f"failed: {request.url}")
+        ),
+    )
+    page.on(
+        "response",
+        lambda response: (
+            response.ok or wrong.append(f"{response.status}: {response.url}")
+        ),
+    )
     page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    page.on("console", lambda m: m.type in ("error", "warning") and wrong.append(f"console {m.type}: {m.text}"))
+    page.on(
+        "console",
+        lambda m: (
+            m.type in ("error", "warning")
+            and wrong.append(f"console {m.type}: {m.text}")
+        ),
+    )
     return page
 
 
@@ -124,11 +158,17 @@ def test_every_page_loads(watched, soups, site, served, where):
             watched.set_viewport_size(size)
             watched.goto(start + path)
             scroll(watched)
-            sizes = watched.eval_on_selector_all("main img", "all => all.map(i => [i.naturalWidth, i.clientWidth])")
+            sizes = watched.eval_on_selector_all(
+                "main img", "all => all.map(i => [i.naturalWidth, i.clientWidth])"
+            )
             assert len(sizes) == len(soup.select("main img"))
-            assert all(natural > 0 and shown > 0 for natural, shown in sizes), f"{path}: a figure is missing"
+            assert all(natural > 0 and shown > 0 for natural, shown in sizes), (
+                f"{path}: a figure is missing"
+            )
             width = watched.evaluate("document.documentElement.scrollWidth")
-            assert width <= size["width"], f"{path} is {width} pixels wide on a screen of {size['width']}"
+            assert width <= size["width"], (
+                f"{path} is {width} pixels wide on a screen of {size['width']}"
+            )
             assert not watched.wrong, f"{path}: {watched.wrong}"
 
 
@@ -144,11 +184,16 @@ def test_no_barrier(watched, soups, served, axe):
                 watched.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 expect(watched.locator("html")).to_have_attribute("data-theme", scheme)
                 tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-                result = watched.evaluate("tags => axe.run({runOnly: tags, resultTypes: ['violations']})", tags)
+                result = watched.evaluate(
+                    "tags => axe.run({runOnly: tags, resultTypes: ['violations']})",
+                    tags,
+                )
                 assert result["testEngine"]["version"]
                 for violation in result["violations"]:
                     places = [node["target"][0] for node in violation["nodes"]]
-                    found.append(f"{path}, {size['width']} {scheme}: {violation['help']}: {places[:3]}")
+                    found.append(
+                        f"{path}, {size['width']} {scheme}: {violation['help']}: {places[:3]}"
+                    )
     assert not found, "\n".join(found)
 
 
@@ -159,14 +204,27 @@ def test_every_link_leads_somewhere(soups, site):
         for element in soup.select("[href], [src]"):
             address = element.get("href") or element.get("src")
             if re.match(r"https?:|mailto:|data:", address):
-                loaded = element.name in ("script", "img", "iframe") or "stylesheet" in element.get("rel", [])
+                loaded = element.name in (
+                    "script",
+                    "img",
+                    "iframe",
+                ) or "stylesheet" in element.get("rel", [])
                 broken += [f"{path} loads {address}"] if loaded else []
                 continue
-            target, anchor = urldefrag(urljoin("https://site/mixtures/" + path, address))
-            inside = unquote(target.removeprefix("https://site/mixtures/").partition("?")[0]) or "index.html"
+            target, anchor = urldefrag(
+                urljoin("https://site/mixtures/" + path, address)
+            )
+            inside = (
+                unquote(target.removeprefix("https://site/mixtures/").partition("?")[0])
+                or "index.html"
+            )
             if not (site / inside).is_file():
                 broken.append(f"{path}: {address}")
-            elif anchor and inside in soups and not soups[inside].find(id=unquote(anchor)):
+            elif (
+                anchor
+                and inside in soups
+                and not soups[inside].find(id=unquote(anchor))
+            ):
                 broken.append(f"{path}: {address} has no such anchor")
     assert not broken, "\n".join(broken)
 
@@ -175,7 +233,12 @@ def test_an_unknown_address_gets_the_404_page(watched, served):
     assert watched.goto(served + "no/such/page").status == 404
     watched.wrong.clear()  # the 404 itself
     assert watched.locator("h1").inner_text().startswith("This page does not exist")
-    assert watched.evaluate("document.styleSheets.length && getComputedStyle(document.body).fontFamily") != ""
+    assert (
+        watched.evaluate(
+            "document.styleSheets.length && getComputedStyle(document.body).fontFamily"
+        )
+        != ""
+    )
     watched.click(".navbar-brand")
     assert watched.url == served + "index.html"
     assert not watched.wrong
@@ -190,7 +253,10 @@ def test_figures_are_the_notebook_s_with_its_alternative_texts(soups, stored):
     ]
     images = soups[TUTORIAL].select("main img")
     assert len(images[0]["alt"]) > 60
-    assert all(image["loading"] == "lazy" and image["width"] and image["height"] for image in images)
+    assert all(
+        image["loading"] == "lazy" and image["width"] and image["height"]
+        for image in images
+    )
 
 
 def test_the_tutorial_is_light_and_keeps_still(watched, served):
@@ -205,7 +271,9 @@ def test_the_tutorial_is_light_and_keeps_still(watched, served):
         watched.goto(served + TUTORIAL)
         scroll(watched)
         assert sum(weight) < 3e6, f"{sum(weight) / 1e6:.1f} MB"
-        assert watched.evaluate("window.shift") < 0.01, "something moved while the page loaded"
+        assert watched.evaluate("window.shift") < 0.01, (
+            "something moved while the page loaded"
+        )
 
 
 def test_downloads_are_the_repository_s_files(watched, served):
@@ -221,7 +289,9 @@ def test_from_the_card_to_the_tutorial_and_from_each_tag_back(watched, served, s
     watched.goto(served)
     watched.click("main .sd-card")
     assert watched.url.endswith(TUTORIAL)
-    tags = re.search(r"^:tags: ([^[].*)$", MD.read_text(encoding="utf-8"), flags=re.M)[1].split(", ")
+    tags = re.search(r"^:tags: ([^[].*)$", MD.read_text(encoding="utf-8"), flags=re.M)[
+        1
+    ].split(", ")
     for tag in [*tags, "intermediate"]:
         watched.goto(served + TUTORIAL)
         watched.get_by_role("link", name=tag, exact=True).first.click()
@@ -248,9 +318,16 @@ def test_everything_is_reached_by_keyboard(watched, served):
 def test_code_is_copied_and_plumbing_unfolds(watched, served, stored):
     watched.context.grant_permissions(["clipboard-read", "clipboard-write"])
     watched.goto(served + TUTORIAL)
-    (cell,) = (cell for cell in stored.cells if cell.source.startswith("def mixture_model"))
-    watched.locator(".cell_input", has_text="def mixture_model(").locator("button.copybtn").click()
-    assert watched.evaluate("navigator.clipboard.readText()").strip() == cell.source.strip()
+    (cell,) = (
+        cell for cell in stored.cells if cell.source.startswith("def mixture_model")
+    )
+    watched.locator(".cell_input", has_text="def mixture_model(").locator(
+        "button.copybtn"
+    ).click()
+    assert (
+        watched.evaluate("navigator.clipboard.readText()").strip()
+        == cell.source.strip()
+    )
     folded = watched.locator("details", has_text="def check_data")
     assert not folded.locator("pre").is_visible()
     folded.locator("summary").click()
@@ -260,14 +337,38 @@ def test_code_is_copied_and_plumbing_unfolds(watched, served, stored):
 def test_what_others_see_of_it(site, soups):
     """Feed, description and preview card, with addresses of the published site."""
     base = "https://someone.github.io/mixtures/"
-    meta = {tag.get("property") or tag.get("name"): tag["content"] for tag in soups[TUTORIAL].select("meta[content]")}
-    assert meta["og:title"] == "Gaussian Mixture Model" and meta["og:url"] == base + TUTORIAL
-    assert meta["description"] == meta["og:description"] and "groups" in meta["description"]
-    assert meta["og:image"] == base + "gaussian_mixture_model.png" and meta["twitter:card"] == "summary_large_image"
-    assert (site / "gaussian_mixture_model.png").read_bytes() == IPYNB.with_suffix(".png").read_bytes()
+    meta = {
+        tag.get("property") or tag.get("name"): tag["content"]
+        for tag in soups[TUTORIAL].select("meta[content]")
+    }
+    assert (
+        meta["og:title"] == "Gaussian Mixture Model"
+        and meta["og:url"] == base + TUTORIAL
+    )
+    assert (
+        meta["description"] == meta["og:description"]
+        and "groups" in meta["description"]
+    )
+    assert (
+        meta["og:image"] == base + "gaussian_mixture_model.png"
+        and meta["twitter:card"] == "summary_large_image"
+    )
+    assert (site / "gaussian_mixture_model.png").read_bytes() == IPYNB.with_suffix(
+        ".png"
+    ).read_bytes()
     atom = {"atom": "http://www.w3.org/2005/Atom"}
-    feed = ET.parse(site / soups[TUTORIAL].find("link", type="application/atom+xml")["href"])
-    assert [link.get("href") for link in feed.findall("atom:entry/atom:link", atom)] == [base + TUTORIAL]
+    feed = ET.parse(
+        site / soups[TUTORIAL].find("link", type="application/atom+xml")["href"]
+    )
+    assert [
+        link.get("href") for link in feed.findall("atom:entry/atom:link", atom)
+    ] == [base + TUTORIAL]
     links = [a["href"] for a in soups[TUTORIAL].select(".launch a")]
-    assert any(link.startswith("https://mybinder.org/v2/gh/someone/mixtures/HEAD?") for link in links)
-    assert "https://github.com/someone/mixtures/edit/main/gaussian_mixture_model.md" in links
+    assert any(
+        link.startswith("https://mybinder.org/v2/gh/someone/mixtures/HEAD?")
+        for link in links
+    )
+    assert (
+        "https://github.com/someone/mixtures/edit/main/gaussian_mixture_model.md"
+        in links
+    )

@@ -33,20 +33,31 @@ def pair(tmp_path):
     folder = tmp_path / "pair"
     folder.mkdir()
     for path in (MD, IPYNB):
-        (folder / path.name).write_text(jupytext.writes(notebook, path.suffix[1:] + ":myst" * (path == MD)) + "\n" * (path == IPYNB), encoding="utf-8")
+        (folder / path.name).write_text(
+            jupytext.writes(notebook, path.suffix[1:] + ":myst" * (path == MD))
+            + "\n" * (path == IPYNB),
+            encoding="utf-8",
+        )
     git(folder, "init", "--quiet")
     git(folder, "add", ".")
     return folder / MD.name, folder / IPYNB.name
 
 
 def git(folder, *arguments):
-    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
 
 
 @pytest.fixture
 def lab(tmp_path, pair):
     """A running JupyterLab of this environment with nobody's settings: its process and its address with the token."""
-    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    names = (
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "IPYTHONDIR",
+    )
     own = {name: str(tmp_path / name) for name in names}
     setting = "labconfig/default_setting_overrides.json"  # made by `make`: a double click opens the .md as a notebook
     if not Path(sys.prefix, "etc/jupyter", setting).exists():
@@ -58,7 +69,15 @@ def lab(tmp_path, pair):
         subprocess.run([*jupytext_config, "set-default-viewer", "markdown"], check=True)
     with open(tmp_path / "log", "w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"],
+            [
+                sys.executable,
+                "-m",
+                "jupyterlab",
+                "--no-browser",
+                "--allow-root",
+                "--ip=127.0.0.1",
+                "--port=0",
+            ],
             cwd=pair[0].parent,
             env=os.environ | own,
             stdout=log,
@@ -66,8 +85,14 @@ def lab(tmp_path, pair):
         )
     try:
         end = time.monotonic() + SECONDS
-        while not (address := re.search(r"http://127\S+/lab\?token=\w+", (tmp_path / "log").read_text())):
-            assert server.poll() is None and time.monotonic() < end, (tmp_path / "log").read_text()
+        while not (
+            address := re.search(
+                r"http://127\S+/lab\?token=\w+", (tmp_path / "log").read_text()
+            )
+        ):
+            assert server.poll() is None and time.monotonic() < end, (
+                tmp_path / "log"
+            ).read_text()
             time.sleep(0.1)
         yield psutil.Process(server.pid), address[0]
     finally:
@@ -83,28 +108,42 @@ def test_jupyterlab(page, lab, pair):
     page.set_default_timeout(1000 * SECONDS)
 
     def cell(index, *, state=""):
-        return page.locator(f'.jp-NotebookPanel .jp-Cell{state}[data-windowed-list-index="{index}"]')
+        return page.locator(
+            f'.jp-NotebookPanel .jp-Cell{state}[data-windowed-list-index="{index}"]'
+        )
 
     def wait_until_run(index):
-        cell(index).locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:")).wait_for()
+        cell(index).locator(
+            ".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:")
+        ).wait_for()
 
     def press_shift_enter(indices):
         """On each cell in turn; wait until it is done, unless it is the one that samples."""
         for i in indices:
             cell(i, state=".jp-mod-active").wait_for()
-            page.keyboard.press("Shift+Enter" if i < last else "Control+Enter")  # the former would add a cell
+            page.keyboard.press(
+                "Shift+Enter" if i < last else "Control+Enter"
+            )  # the former would add a cell
             if before.cells[i].cell_type == "code" and i != sampling:
                 wait_until_run(i)
 
     def wait_for_progress(share):
-        page.wait_for_function(f"[...document.querySelectorAll('progress')].some(p => p.value >= {share} * p.max)")
+        page.wait_for_function(
+            f"[...document.querySelectorAll('progress')].some(p => p.value >= {share} * p.max)"
+        )
 
     def wait_for_figure():
         image = cell(last).locator("img").element_handle()
-        page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=image)
+        page.wait_for_function(
+            "image => image.complete && image.naturalWidth > 0", arg=image
+        )
 
     def save():
-        with page.expect_response(lambda response: response.request.method == "PUT" and md.name in response.url):
+        with page.expect_response(
+            lambda response: (
+                response.request.method == "PUT" and md.name in response.url
+            )
+        ):
             page.keyboard.press("Control+s")
 
     def workers():
@@ -117,10 +156,15 @@ def test_jupyterlab(page, lab, pair):
     title.click()
     page.locator("#jp-main-statusbar", has_text="| Idle").wait_for()
     save()
-    assert not (difference := git(md.parent, "diff")), f"opening and saving changes the pair:\n{difference}"
+    assert not (difference := git(md.parent, "diff")), (
+        f"opening and saving changes the pair:\n{difference}"
+    )
 
     # Shift+Enter, cell by cell, as far as the sampler, which is stopped
-    for item in ("Edit", "Clear Outputs of All Cells"):  # so that all that is seen from now on is new
+    for item in (
+        "Edit",
+        "Clear Outputs of All Cells",
+    ):  # so that all that is seen from now on is new
         page.get_by_role("menuitem", name=item, exact=True).click()
     title.click()
     press_shift_enter(range(sampling + 1))
@@ -130,7 +174,9 @@ def test_jupyterlab(page, lab, pair):
     page.get_by_role("button", name="Interrupt the kernel").click()
     wait_until_run(sampling)
     said = cell(sampling).inner_text()
-    kept = re.search(r"Sampling 4 chains for 500 tune and ([\d_]+) draw iterations", said)
+    kept = re.search(
+        r"Sampling 4 chains for 500 tune and ([\d_]+) draw iterations", said
+    )
     assert kept and 0 < int(kept[1]) < 20_000, said
     assert workers() == []
 
@@ -152,10 +198,16 @@ def test_jupyterlab(page, lab, pair):
     save()
     assert md.read_text(encoding="utf-8") == source.replace("draws=20_000", "draws=200")
     after = nbformat.read(ipynb, as_version=4)
-    assert [cell.source for cell in after.cells] == [cell.source for cell in jupytext.read(md).cells]
+    assert [cell.source for cell in after.cells] == [
+        cell.source for cell in jupytext.read(md).cells
+    ]
     assert after.metadata == before.metadata
     for a, b in zip(before.cells, after.cells, strict=True):
-        assert (a.id, a.metadata, a.get("execution_count")) == (b.id, b.metadata, b.get("execution_count"))
+        assert (a.id, a.metadata, a.get("execution_count")) == (
+            b.id,
+            b.metadata,
+            b.get("execution_count"),
+        )
         assert [output.output_type for output in a.get("outputs", [])] == [
             output.output_type for output in b.get("outputs", [])
         ], b.source

@@ -61,7 +61,9 @@ def deterministics_at(model):
     found = ["p", "means", "sd"] if "inverse" in names else ["p", "means"]
     with theano.config.change_flags(cxx=""):
         function = theano.function(inputs, [model[name] for name in found])
-    return lambda values: dict(zip(found, function(*(values[rv.name] for rv in inputs))))
+    return lambda values: dict(
+        zip(found, function(*(values[rv.name] for rv in inputs)))
+    )
 
 
 def log_priors(p, means, sd, min_weight, beta=None):
@@ -221,6 +223,8 @@ def test_exercise_of_one_cluster_less(tutorial):
     t, most = tutorial, []
     for column in (t["velocities"], t["velocities"][7:]):
         priors, options = t["own_priors"](column), dict(draws=3_000, tune=1_000)
-        run = t["gibbs"](column, priors=priors, own_widths=True, **t["reserve"], **options)
+        run = t["gibbs"](
+            column, priors=priors, own_widths=True, **t["reserve"], **options
+        )
         most.append(t["number_of_clusters"](run)[0]["occupied"].idxmax())
     assert most[1] == most[0] - 1

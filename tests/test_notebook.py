@@ -12,6 +12,7 @@ import jupytext
 import pytest
 from conftest import IPYNB, MD, ROOT, code_cells, parsed, tags
 from packaging.requirements import Requirement
+
 from run import marks
 
 # why a cell's outputs are not compared with the stored ones: a tag beside
@@ -42,7 +43,9 @@ def test_outputs_belong_to_their_code(stored):
     old = next((i for i, mark in enumerate(now) if found[i : i + 1] != [mark]), None)
     if old is not None:
         source = code_cells()[old].source
-        pytest.fail(f"outputs of other code or packages from here on, run `make pair`:\n{source}")
+        pytest.fail(
+            f"outputs of other code or packages from here on, run `make pair`:\n{source}"
+        )
     assert len(found) == len(now)
 
 
@@ -50,16 +53,22 @@ def test_marks_are_of_code_and_packages(monkeypatch):
     notebook = jupytext.read(MD)
     before, cells = list(marks(notebook)), notebook.cells
     position, cell = next(
-        (i, c) for i, c in enumerate(c for c in cells if c.cell_type == "code") if i == 3
+        (i, c)
+        for i, c in enumerate(c for c in cells if c.cell_type == "code")
+        if i == 3
     )
     source = cell.source
     cell.source = "# a comment\n\n" + source
     assert list(marks(notebook)) == before
     cell.source = source + "\nx = 1"
     after = list(marks(notebook))
-    assert [a == b for a, b in zip(before, after)] == [i < 3 for i in range(len(before))]
+    assert [a == b for a, b in zip(before, after)] == [
+        i < 3 for i in range(len(before))
+    ]
     cell.source = source
-    monkeypatch.setattr("run.version", lambda name: "0" if name == "arviz" else version(name))
+    monkeypatch.setattr(
+        "run.version", lambda name: "0" if name == "arviz" else version(name)
+    )
     assert not set(marks(notebook)) & set(before)
 
 
@@ -88,7 +97,16 @@ def test_no_active_content(stored):
     assert elements <= set("div progress style table tbody td th thead tr".split())
     inside = " ".join(re.findall(r"<[^>]*>", html))
     attributes = set(re.findall(r"[\s\"'/]([^\s\"'/=<>]+)\s*=", inside))
-    assert attributes <= {"border", "class", "max", "style", "value", "rowspan", "colspan", "valign"}
+    assert attributes <= {
+        "border",
+        "class",
+        "max",
+        "style",
+        "value",
+        "rowspan",
+        "colspan",
+        "valign",
+    }
     assert not re.search(r"url\(|@import|expression\(", html)
     active = r"<[a-z!/][^>]*>|\]\((?:javascript|data):"
     assert not re.findall(active, prose(stored), flags=re.I)
@@ -118,7 +136,9 @@ def test_every_figure_has_alternative_text_and_a_caption(stored):
 
 def test_thumbnail_is_the_notebook_s_own_figure(stored):
     (cell,) = (cell for cell in stored.cells if "thumbnail" in tags(cell))
-    (png,) = (o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
+    (png,) = (
+        o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})
+    )
     assert base64.b64decode(png) == IPYNB.with_suffix(".png").read_bytes()
 
 
@@ -159,7 +179,9 @@ def test_every_citation_stands_in_further_reading():
     reading = reading.partition("\n## ")[0]
     listed = re.findall(r"\[doi:([^\]]+)\]\(https://doi\.org/([^)]+)\)", reading)
     assert listed and all(shown == address for shown, address in listed)
-    assert set(re.findall(r"https://doi\.org/([^)]+)\)", cited)) <= {x for x, _ in listed}
+    assert set(re.findall(r"https://doi\.org/([^)]+)\)", cited)) <= {
+        x for x, _ in listed
+    }
 
 
 # Numbers of the prose, each by the words around it, and what it has to be.
@@ -202,11 +224,15 @@ def test_lock_is_in_step_with_the_requirements():
     wanted = [line.partition("  #")[0] for line in source.splitlines()]
     wanted = [Requirement(line) for line in wanted if line and line[0] != "#"]
     assert {one.name for one in wanted} == asked, "run `make lock`"
-    assert all(one.specifier.contains(locked[one.name]) for one in wanted), "`make lock`"
+    assert all(one.specifier.contains(locked[one.name]) for one in wanted), (
+        "`make lock`"
+    )
     for line in source.split("\n\n")[0].splitlines()[1:]:
         assert "==" in line, f"pin {line}"
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     for dependencies in re.findall(r"additional_dependencies: \[(.*)\]", hooks):
         for one in dependencies.split(", "):
             name, pinned = one.split("==")
-            assert locked.get(name, pinned) == pinned, f"{one} is {locked[name]} in the lock"
+            assert locked.get(name, pinned) == pinned, (
+                f"{one} is {locked[name]} in the lock"
+            )

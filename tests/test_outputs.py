@@ -15,7 +15,9 @@ BLOCK, FAINT = 16, 0.03  # pixels; share of the range from black to white
 
 
 def pixels(png):
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")) / 255
+    return (
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")) / 255
+    )
 
 
 def distance(a, b):
@@ -109,7 +111,9 @@ def test_figures_are_told_apart(stored):
         changed.save(file, "png")
         return distance(png, base64.b64encode(file.getvalue()))
 
-    third = image.transform(image.size, Image.AFFINE, (1, 0, 0.3, 0, 1, 0), Image.BICUBIC)
+    third = image.transform(
+        image.size, Image.AFFINE, (1, 0, 0.3, 0, 1, 0), Image.BICUBIC
+    )
     assert far(third) < FAINT
     without = np.asarray(image).copy()
     black = (without < 60).all(axis=2)

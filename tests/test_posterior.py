@@ -22,7 +22,9 @@ def reference():
 def compare(rows):
     """A table of rows of name, value, error, reference's value and error, with their difference in errors."""
     table = pd.DataFrame(rows, columns=["", "value", "error", "reference", "its error"])
-    table["errors apart"] = (table["value"] - table["reference"]) / np.hypot(table["error"], table["its error"])
+    table["errors apart"] = (table["value"] - table["reference"]) / np.hypot(
+        table["error"], table["its error"]
+    )
     return table.set_index("")
 
 
@@ -92,22 +94,37 @@ def rows_of_run(run, reference, log_components):
     """Means over draws: of each parameter, its square around the reference's mean, of being below the reference's
     quantiles, and of the probability of cluster 1 at the points halfway between two centers."""
     shape = run.posterior["sd"].shape
-    columns = [run.posterior[name].values.reshape(*shape, -1) for name in ("p", "sd", "means")]
-    draws = dict(zip(reference.draws, np.moveaxis(np.concatenate(columns, axis=2), 2, 0)))
+    columns = [
+        run.posterior[name].values.reshape(*shape, -1) for name in ("p", "sd", "means")
+    ]
+    draws = dict(
+        zip(reference.draws, np.moveaxis(np.concatenate(columns, axis=2), 2, 0))
+    )
     functions = []
     for name, x in reference.draws.items():
-        (mean, _), (low, _), (high, _) = reference.mean(x), reference.quantile(x, 0.03), reference.quantile(x, 0.97)
+        (mean, _), (low, _), (high, _) = (
+            reference.mean(x),
+            reference.quantile(x, 0.03),
+            reference.quantile(x, 0.97),
+        )
         functions += [(f"{name}", draws[name], x)]
         functions += [(f"({name} - mean)²", (draws[name] - mean) ** 2, (x - mean) ** 2)]
-        functions += [(f"{name} below {q:.4f}", draws[name] < q, x < q) for q in (low, high)]
+        functions += [
+            (f"{name} below {q:.4f}", draws[name] < q, x < q) for q in (low, high)
+        ]
     y = simulate()
     points = np.abs(np.abs(y) - 2.5).argsort()[:8]
     terms = np.exp(log_components(y[points], run))
     ours = (terms[:, 1] / terms.sum(axis=1)).reshape(*shape, -1)
     theirs = reference.membership(y[points], np.ones(8, dtype=int))
-    functions += [(f"cluster 1 at point {i}", ours[:, :, j], theirs[:, j]) for j, i in enumerate(points)]
+    functions += [
+        (f"cluster 1 at point {i}", ours[:, :, j], theirs[:, j])
+        for j, i in enumerate(points)
+    ]
     for name, x, weighted in functions:
-        error = reference.sd(weighted)[0] / az.ess(x.astype(float), method="mean") ** 0.5
+        error = (
+            reference.sd(weighted)[0] / az.ess(x.astype(float), method="mean") ** 0.5
+        )
         yield name, x.mean(), error, *reference.mean(weighted)
 
 

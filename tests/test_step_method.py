@@ -18,7 +18,9 @@ Y = np.array([-1.3, 0.4, 0.9])
 def mixture(y, k=K, shape=None):
     """A mixture with every parameter but the categories known."""
     with pm.Model() as model:
-        category = pm.Categorical("category", p=P[:k] / P[:k].sum(), shape=shape or np.shape(y))
+        category = pm.Categorical(
+            "category", p=P[:k] / P[:k].sum(), shape=shape or np.shape(y)
+        )
         pm.Normal("obs", mu=tt.constant(MEANS)[category], sigma=SD, observed=y)
     return model
 
@@ -46,43 +48,61 @@ def observed_transitions(step, y_of, start, sweeps):
 
 # each class with the number of copies of every point and of sweeps: 8,000 or 40,000 transitions from every state
 @pytest.mark.parametrize(
-    "name, copies, sweeps", [("stock", 4, 2_000), ("vectorized", 4, 10_000), ("vectorized", 400, 100)]
+    "name, copies, sweeps",
+    [("stock", 4, 2_000), ("vectorized", 4, 10_000), ("vectorized", 400, 100)],
 )
 def test_transition_probabilities(tutorial, name, copies, sweeps):
-    cls = {"stock": pm.CategoricalGibbsMetropolis, "vectorized": tutorial["VectorizedCategoricalGibbsMetropolis"]}[name]
+    cls = {
+        "stock": pm.CategoricalGibbsMetropolis,
+        "vectorized": tutorial["VectorizedCategoricalGibbsMetropolis"],
+    }[name]
     np.random.seed(1)
     # every value of y from every starting category, all side by side in one model
     cases = [(y, before) for y in Y for before in range(K)]
     y_of, start = (np.repeat(column, copies) for column in zip(*cases))
     with mixture(y_of):
         step = cls(vars=[pm.modelcontext(None)["category"]])
-    counts = observed_transitions(step, y_of, start, sweeps).reshape(len(cases), copies, K).sum(axis=1)
+    counts = (
+        observed_transitions(step, y_of, start, sweeps)
+        .reshape(len(cases), copies, K)
+        .sum(axis=1)
+    )
     for (y, before), count in zip(cases, counts):
         expected = exact_transitions(y)[before] * count.sum()
         possible = expected > 0
         assert (count[~possible] == 0).all()
         p_value = stats.chisquare(count[possible], expected[possible]).pvalue
         # 27 tests at 1e-6; a kernel that is off by one part in a hundred fails with certainty
-        assert p_value > 1e-6, f"from category {before} at y = {y}: {count} transitions instead of {expected.round()}"
+        assert p_value > 1e-6, (
+            f"from category {before} at y = {y}: {count} transitions instead of {expected.round()}"
+        )
 
 
 def test_points_move_independently(tutorial):
     """Two points in one sweep: the chance that both move is the product of the chances."""
     with mixture(np.array([0.4, 0.4])) as model:
-        step = tutorial["VectorizedCategoricalGibbsMetropolis"](vars=[model["category"]])
+        step = tutorial["VectorizedCategoricalGibbsMetropolis"](
+            vars=[model["category"]]
+        )
     np.random.seed(2)
     start = np.array([1, 1])
-    after = np.array([step.step({"category": start})["category"] for _ in range(20_000)])
+    after = np.array(
+        [step.step({"category": start})["category"] for _ in range(20_000)]
+    )
     table = np.zeros((K, K))
     np.add.at(table, tuple(after.T), 1)
-    expected = np.outer(exact_transitions(0.4)[1], exact_transitions(0.4)[1]) * len(after)
+    expected = np.outer(exact_transitions(0.4)[1], exact_transitions(0.4)[1]) * len(
+        after
+    )
     assert stats.chisquare(table.ravel(), expected.ravel()).pvalue > 1e-6
 
 
 @pytest.mark.parametrize("k, n", [(2, 1), (3, 2), (3, 50_000)])
 def test_any_number_of_clusters_and_points(tutorial, k, n):
     with mixture(np.linspace(-2, 2, n), k=k) as model:
-        step = tutorial["VectorizedCategoricalGibbsMetropolis"](vars=[model["category"]])
+        step = tutorial["VectorizedCategoricalGibbsMetropolis"](
+            vars=[model["category"]]
+        )
     point = model.test_point
     seen = set()
     for _ in range(50):
@@ -94,7 +114,12 @@ def test_any_number_of_clusters_and_points(tutorial, k, n):
 
 def hidden_markov_chain():
     category = pm.Categorical("category", p=P, shape=20)
-    pm.Potential("transitions", tt.sum(tt.switch(tt.eq(category[1:], category[:-1]), np.log(0.9), np.log(0.05))))
+    pm.Potential(
+        "transitions",
+        tt.sum(
+            tt.switch(tt.eq(category[1:], category[:-1]), np.log(0.9), np.log(0.05))
+        ),
+    )
     pm.Normal("obs", mu=tt.constant(MEANS)[category], sigma=SD, observed=np.zeros(20))
 
 
@@ -111,22 +136,33 @@ def hidden_markov_chain_as_distribution():
 def scalar_hidden_markov_chain():
     class MarkovChain(pm.Categorical):
         def logp(self, value):
-            return tt.sum(tt.switch(tt.eq(value[1:], value[:-1]), np.log(0.9), np.log(0.05)))
+            return tt.sum(
+                tt.switch(tt.eq(value[1:], value[:-1]), np.log(0.9), np.log(0.05))
+            )
 
     category = MarkovChain("category", p=P, shape=20)
     pm.Normal("obs", mu=tt.constant(MEANS)[category], sigma=SD, observed=np.zeros(20))
 
 
 def neighbors_in_the_likelihood():
-    means = pm.Normal("means", mu=0, sigma=15, shape=K)  # all zero at the test point: no dependence shows there
+    means = pm.Normal(
+        "means", mu=0, sigma=15, shape=K
+    )  # all zero at the test point: no dependence shows there
     category = pm.Categorical("category", p=P, shape=20)
     mu = means[category]
-    pm.Normal("obs", mu=mu + 0.5 * tt.concatenate([[0.0], mu[:-1]]), sigma=SD, observed=np.zeros(20))
+    pm.Normal(
+        "obs",
+        mu=mu + 0.5 * tt.concatenate([[0.0], mu[:-1]]),
+        sigma=SD,
+        observed=np.zeros(20),
+    )
 
 
 def category_of_another_shape():
     category = pm.Categorical("category", p=P, shape=20)
-    pm.Normal("obs", mu=tt.constant(MEANS)[category], sigma=SD, observed=np.zeros((30, 20)))
+    pm.Normal(
+        "obs", mu=tt.constant(MEANS)[category], sigma=SD, observed=np.zeros((30, 20))
+    )
 
 
 def one_category_for_all_points():
@@ -136,7 +172,13 @@ def one_category_for_all_points():
 
 def weighted_likelihood():
     category = pm.Categorical("category", p=P, shape=20)
-    pm.Normal("obs", mu=tt.constant(MEANS)[category], sigma=SD, observed=np.zeros(20), total_size=2000)
+    pm.Normal(
+        "obs",
+        mu=tt.constant(MEANS)[category],
+        sigma=SD,
+        observed=np.zeros(20),
+        total_size=2000,
+    )
 
 
 REFUSED = [
@@ -161,7 +203,9 @@ def test_refuses_dependent_categories(tutorial, build):
 def widths(category):
     """Exercise 2: a width for each cluster."""
     sd = np.array([0.8, 1.2, 2.0])
-    pm.Normal("obs", tt.constant(MEANS)[category], tt.constant(sd)[category], observed=Y9)
+    pm.Normal(
+        "obs", tt.constant(MEANS)[category], tt.constant(sd)[category], observed=Y9
+    )
     return stats.norm.pdf(Y[:, None], MEANS, sd)
 
 
@@ -212,10 +256,15 @@ def test_takes_one_variable_and_only_a_categorical_one(tutorial):
 def test_log_components_are_the_marginal_likelihood(tutorial):
     """The terms that memberships, curves and the density add up, against SciPy's."""
     rng = np.random.default_rng(0)
-    posterior = {"p": rng.dirichlet(np.ones(K), (2, 5)), "means": rng.standard_normal((2, 5, K))}
+    posterior = {
+        "p": rng.dirichlet(np.ones(K), (2, 5)),
+        "means": rng.standard_normal((2, 5, K)),
+    }
     posterior["sd"] = rng.uniform(0.5, 2, (2, 5))
     dims = {"p": ["cluster"], "means": ["cluster"]}
-    log_terms = tutorial["log_components"](Y, az.from_dict(posterior, dims=dims), most=10)
+    log_terms = tutorial["log_components"](
+        Y, az.from_dict(posterior, dims=dims), most=10
+    )
     p, means, sd = (posterior[name].reshape(10, -1, 1) for name in ("p", "means", "sd"))
     expected = (p * stats.norm.pdf(Y, means, sd)).sum(axis=1)
     np.testing.assert_allclose(np.exp(log_terms).sum(axis=1), expected, rtol=1e-12)
