@@ -8,6 +8,7 @@ the rank of the truth among their draws is uniform. Source: Talts, Betancourt, S
 Vehtari and Gelman (2018), arXiv 1804.06788.
 """
 
+import math
 import os
 import signal
 import threading
@@ -123,6 +124,43 @@ def test_one_sweep_leaves_the_joint_law_as_it_is(
     assert z.abs().max() < 5, f"off by so many errors:\n{z[z.abs() > 3].round(1)}"
 
 
+def test_each_draw_is_the_page_s_conditional(tutorial):
+    """One width, all chains from one state: each draw has the law that the page writes.
+
+    The page's formulas stand here once more, with two points so near their clusters
+    that the categories are certain, and then with one that could be in both."""
+    y, chains, scale = np.array([-4.0, -4.2, 5.0, 5.5, 4.8]), 200_000, 15.0
+    p, means, sd = np.array([0.5, 0.5]), np.array([-4.0, 5.0]), 0.7
+    data, more = np.tile(y, (chains, 1)), dict(chains=chains, draws=1, tune=0)
+    start = [np.tile(x, (chains, 1)) for x in (p, means, np.full(2, sd))]
+    priors = dict(center=0, scale=scale, widest=20)
+    drawn = tutorial["gibbs"](data, 2, priors, start=start, **more).posterior
+    n, s = np.array([2, 3]), np.array([y[:2].sum(), y[2:].sum()])
+    tau = n / sd**2 + 1 / scale**2
+    new = {name: drawn[name].values[:, 0] for name in ("p", "means", "sd")}
+    laws = {
+        "p": (new["p"][:, 0], stats.beta(1 + n[0], 1 + n[1]).cdf),
+        "mean": (
+            new["means"][:, 1],
+            stats.norm(s[1] / sd**2 / tau[1], tau[1] ** -0.5).cdf,
+        ),
+    }
+    squares = (y[:2, None] - new["means"][:, 0]) ** 2
+    rest = (y[2:, None] - new["means"][:, 1]) ** 2
+    total = squares.sum(axis=0) + rest.sum(axis=0)
+    laws["S / σ²"] = (total / new["sd"] ** 2 / 2, stats.gamma((y.size - 1) / 2).cdf)
+    for name, (x, cdf) in laws.items():
+        assert stats.kstest(x, cdf).pvalue > 1e-6, name
+    y = np.array([-4.0, 0.3, 5.0])  # the one between: by its weight in each
+    powers = tutorial["standard_powers"](y[None], 0, 1)
+    state = [np.tile(x, (chains, 1)) for x in ([0.2, 0.8], means, [3.0, 3.0])]
+    sums = tutorial["cluster_sums"](powers, *state, np.random.default_rng(0))
+    terms = np.array([[0.2], [0.8]]) * stats.norm.pdf(y, means[:, None], 3.0)
+    expected = (terms / terms.sum(axis=0))[0].sum()
+    error = sums[0, :, 0].std() / chains**0.5
+    assert abs(sums[0, :, 0].mean() - expected) < 5 * error
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_truth_has_a_uniform_rank(tutorial, name, sets=1_500, thin=40, ranks=19):
     """A chain for each data set, from `gibbs`'s own start: calibration by simulation."""
@@ -234,6 +272,12 @@ REFUSED = {
     "NaN": dict(data=np.r_[Y, np.nan]),
     "one column": dict(data=np.array(["a", "b"])),
     "All values": dict(data=np.ones(9)),
+    "masked": dict(data=np.ma.masked_greater(Y, 15)),
+    "3 different values: too few for 3": dict(data=np.arange(60.0) % 3),
+    "0 occurs 6 times": dict(data=np.r_[Y, np.zeros(5)], own_widths=True),
+    "3 occurs 15 times.*-0.5, 0.5": dict(
+        data=np.int8(np.arange(300) % 20 + 3), own_widths=True, k=np.ones(4) / 4
+    ),
 }
 
 
@@ -268,14 +312,49 @@ def test_a_long_run_shows_progress(tutorial, capsys):
 def test_a_far_outlier_keeps_its_cluster(tutorial):
     """Every density underflows there; the point still belongs to the nearest cluster."""
     y = np.r_[np.linspace(-1, 1, 50), np.linspace(9, 11, 50), 1e6]
-    terms = tutorial["standard_terms"](y[None], 0, 1)
+    terms = tutorial["standard_powers"](y[None], 0, 1)
     state = np.full((2, 2), 0.5), np.array([[0.0, 10.0]] * 2), np.full((2, 2), 0.1)
     sums = tutorial["cluster_sums"](terms, *state, np.random.default_rng(0))
     np.testing.assert_allclose(sums[0], [[50, 51]] * 2)
     np.testing.assert_allclose(sums[1], [[0, 500 + 1e6]] * 2, atol=1e-6)
 
 
+def test_equal_values_short_of_the_limit(tutorial):
+    """Five are taken, and no width shrinks below what the sums' digits can tell."""
+    y = np.r_[np.random.default_rng(0).normal(5, 1, 200), np.zeros(5)]
+    run = tutorial["gibbs"](y, 2, tutorial["own_priors"](y), own_widths=True, draws=500)
+    assert run.posterior["sd"].min() >= 0.99e-6 * y.std()
+    assert np.abs(run.posterior["means"]).max() < 100
+    again = tutorial["gibbs"](np.repeat(y, 2), 2, tutorial["own_priors"](y), draws=500)
+    assert np.isfinite(again.posterior["sd"]).all()  # one width: ties do no harm
+
+
+def test_empty_clusters_have_sums_of_zero(tutorial):
+    """Rounding errors in them would grow without limit where a width is small."""
+    y = np.random.default_rng(0).normal(0, 1, 50)
+    powers = tutorial["standard_powers"](y[None], 0.1, 0.3)
+    state = np.full((8, 3), 1 / 3), np.tile([-1.0, 0, 1e4], (8, 1)), np.ones((8, 3))
+    sums = tutorial["cluster_sums"](powers, *state, np.random.default_rng(0))
+    np.testing.assert_array_equal(sums[:, :, 2], 0)
+
+
 # the number of clusters
+
+
+def test_the_number_s_factors_are_the_formula(tutorial):
+    """P(k) k! / (k - k₊)! Γ(kα) / Γ(n + kα) ∏ Γ(n_j + α) / Γ(α), in whole numbers."""
+    prior, alpha, counts = np.array([0.4, 0.3, 0, 0.3]), 1 / np.arange(1, 5), [3, 0, 2]
+    n, occupied, gamma = sum(counts), sum(x > 0 for x in counts), math.gamma
+    of_k, names, of_count = tutorial["log_factors"](prior, alpha, n)
+    for i, (of_prior, a) in enumerate(zip(prior, alpha)):
+        k = i + 1
+        expected = 0.0
+        if k >= occupied:
+            expected = of_prior * math.factorial(k) / math.factorial(k - occupied)
+            expected *= gamma(k * a) / gamma(n + k * a)
+            expected *= math.prod(gamma(x + a) / gamma(a) for x in counts if x)
+        found = np.exp(of_k + names[occupied] + of_count[counts].sum(axis=0))[i]
+        assert found == pytest.approx(expected, rel=1e-12)
 
 
 def test_galaxies_reproduce_richardson_and_green(tutorial):
@@ -326,6 +405,10 @@ COLUMNS = {
     ],
     "bimodal 100,000": np.r_[r.normal(0, 1, 60_000), r.normal(6, 2, 40_000)],
     "a list of ties": [1, 1, 1, 1, 2, 2, 2, 3, 3, 8, 8, 8, 9, 9, 10] * 5,
+    "a heap of zeros": np.r_[np.zeros(60), r.normal(5, 1, 240)],
+    "two places of decimals": np.round(
+        np.r_[r.normal(0, 0.1, 900), r.normal(1, 0.1, 900)], 2
+    ),
 }
 
 
@@ -333,7 +416,13 @@ COLUMNS = {
 def test_own_column(tutorial, name, section):
     """The section's own cells, from the one that is edited to the last."""
     names = dict(tutorial) | {"display": lambda table: None}
-    known = {"widths 1 to 10": 3, "bimodal 100,000": 2, "two far outliers": 4}
+    known = {
+        "a heap of zeros": 2,
+        "two places of decimals": 2,
+        "widths 1 to 10": 3,
+        "bimodal 100,000": 2,
+        "two far outliers": 4,
+    }
     edited, *following = section("Your own column")
     exec(edited, names)
     if name != "galaxies":
@@ -348,13 +437,18 @@ def test_own_column(tutorial, name, section):
     own = names["own"].posterior
     column = np.asarray(names["column"], float)
     assert len(names["own_membership"]) == len(column)
-    assert np.isfinite(own["means"]).all() and (own["sd"] > 0).all()
+    assert np.isfinite(own["means"]).all()
+    assert (own["sd"] >= 0.99e-6 * np.std(column)).all()
+    assert (np.abs(own["means"] - np.median(column)) < 10 * np.ptp(column)).all()
     if name in known:
         r_hat, ess, passed = tutorial["convergence"](names["own"])
         assert passed == "converged" or name == "two far outliers", (r_hat, ess)
     if name == "widths 1 to 10":
         widths = own["sd"].mean(["chain", "draw"])
         np.testing.assert_allclose(widths, [1, 3, 10], rtol=0.2)
+    if name == "a heap of zeros":
+        share, place = own["p"].mean(["chain", "draw"])[0], own["means"][..., 0]
+        assert abs(share - 0.2) < 0.03 and np.abs(place).max() < 1e-2
     if name == "bimodal 100,000":
         np.testing.assert_allclose(
             own["p"].mean(["chain", "draw"]), [0.6, 0.4], atol=0.02

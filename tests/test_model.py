@@ -198,7 +198,9 @@ def test_columns_of_numbers_are_taken(tutorial, expression):
 @pytest.mark.parametrize("missing", ["compiler", "headers", "theano's own setting"])
 def test_a_missing_compiler_is_told(tutorial, monkeypatch, missing):
     """Before anything is compiled, with what to install on three systems."""
-    cell = cell_that_defines("model_with" if "theano" in missing else "how_to_install")
+    cell = cell_that_defines(
+        "independent_terms" if "theano" in missing else "how_to_install"
+    )
     if missing == "compiler":
         monkeypatch.setattr(shutil, "which", lambda name: None)
     if missing == "headers":

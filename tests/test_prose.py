@@ -1,0 +1,243 @@
+"""Every number and every formula of the prose has a source: code, a test, or a measurement."""
+
+import ast
+import importlib
+import inspect
+import math
+import re
+
+import jupytext
+import numpy as np
+import pytest
+from conftest import MD, cell_that_defines, parsed
+
+# Passages of the prose; each number in braces is what the expression gives, in the
+# tutorial's own names.
+CODE = {
+    "Top: {500} points, the three clusters": "ndata",
+    "with standard deviation {1}.": "np.std(data - centers[v]).round()",
+    "posterior has $k! = {6}$ equal copies": "math.factorial(k)",
+    "which cluster is called {0}": "0",
+    "Adding {0} changes nothing": "0",
+    "any weight under {0.1}, so": "default(mixture_model, 'min_weight')",
+    "rules out {51} % of all possible": "100 * (1 - (1 - 3 * 0.1) ** 2)",
+    "a mean of {30} is only two": "2 * priors['scale']",
+    "any width up to {20} will": "priors['widest']",
+    "Four chains of {20,000} draws, after {5,000} draws": "draws, tune",
+    "`hdi_3%` and `hdi_97%` bound the shortest interval that holds {94} %": "94",
+    "why {80,000} draws are worth only some thousands": "chains * draws",
+    "bands hold {94} % of the posterior": "100 * (0.97 - 0.03)",
+    "band that holds {94} % of the replicates": "100 * (0.97 - 0.03)",
+    "with the {94} % band of each cluster": "100 * (0.97 - 0.03)",
+    "{32} of them cost": "default(prepare, 'chains')",
+    "a sample of at most {3,000} points": "3_000",
+    "to a place $e^{{10}}$ times": "default(settle, 'odds')",
+    "draws with `spread = {2}`.": "np.diff(np.unique((close - data + centers[v])))[0]",
+    "velocities of {82} galaxies": "velocities.size",
+    "is mended to {26,960}.": "1000 * velocities[77]",
+    "**What {82} galaxies say.**": "velocities.size",
+    "every number from 1 to {30} equally": "flat['k'].size",
+    "cut off at {8}, and": "reserve['k'].size",
+    "Numbers over {8} have": "default(number_of_clusters, 'largest')",
+    "a billion points are {200} shards of five million, and a sweep of four chains "
+    "takes each of 200 cores {0.5} seconds": "1e9 / 5e6, 5e6 * 4 * 25e-9",
+    "It moves at most {5} kB a shard, {1} MB in all": "5, 200 * 5e-3",
+}
+# What runs print, in the names of the executed notebook.
+RUNS = {
+    "a slow group near {10}, the bulk near {21} and a fast group near {33};": (
+        "own.posterior['means'].mean(['chain', 'draw']).values.round().tolist()"
+    ),
+    "where it is still the {1.0} that it started from": (
+        "untuned.sample_stats['scaling'].values[1, -1, 0]"
+    ),
+}
+# Limits that a source or a convention gives, and values that the reader is to set.
+GIVEN = {
+    "The mean of cluster 0 in two": "a name",
+    "It needs Python 3.10, a C++": ".python-version",
+    "At most 1.01 says": "Vehtari et al. (2021)",
+    "Under 400, a hundred for each": "Vehtari et al. (2021)",
+    "still high at lag 100 asks": "a rule of thumb",
+    "not died out after 100 draws": "where Figure 4 ends",
+    "over 4 would be no accident": "a normal deviate, 1 in 16,000",
+    "copied misprint, 26,690,": "the R package MASS and its copies",
+    "a sample of 500 decides": "`some` in *Your own column*",
+    "near 20 and the gap after it": "Figure 11",
+    "dask[dataframe]==2024.8.1 pyarrow": "requirements.in",
+    "The row of 100 points": "the table above it",
+    "On 100 such machines": "an example",
+    "1. Set `spread = 3` and": "an exercise",
+    "2. In `mixture_model` give": "an exercise",
+    "3. Add a second": "an exercise",
+    "4. Call `gibbs(data, 4, priors, concentration=0.01)`": "an exercise",
+    "5. Ask for the number of clusters of `velocities[7:]`": "an exercise",
+    "`marginal_model(velocities, 3, own_priors": "the cell above it",
+}
+# What was measured elsewhere, and how.
+MEASURED = {
+    "took 53 minutes for two chains that way when we measured it, and its 40,000 draws "
+    "were worth 29": (
+        "the original of pymc-examples as it was, 2 chains with cores=1 on two cores, "
+        "3,165 s, PyMC3 3.11.6: smallest bulk effective size by ArviZ's summary"
+    ),
+    "about 25 ns a point and chain on an idle core": (
+        "`cluster_sums` over pieces of 200,000 point-clusters, three clusters"
+    ),
+    "ten million points took 157 seconds and 0.8 GB for 120 sweeps, a hundred million "
+    "13 minutes and 1.8 GB for 70": (
+        "the section's cell with y = like_data(10**7, 10) and (10**8, 100), four chains; "
+        "the sum of the processes' proportional set sizes, twice a second"
+    ),
+    "Handing out 200 tasks takes Dask 0.4 seconds": (
+        "`seconds_a_sweep` of 200 shards of one point"
+    ),
+}
+# Formulas, each with the function of a test that evaluates it beside the code.
+FORMULAS = {
+    r"p &\sim \operatorname{Dirichlet}(1, \ldots, 1) && \text{the clusters' weights, which sum to one} \\"
+    "\n"
+    r"\mu_j &\sim \operatorname{Normal}(0, 15) && \text{the mean of cluster } j = 1, \ldots, k \\"
+    "\n"
+    r"\sigma &\sim \operatorname{Uniform}(0, 20) && \text{the standard deviation, shared by all clusters} \\"
+    "\n"
+    r"c_i &\sim \operatorname{Categorical}(p) && \text{the cluster of point } i = 1, \ldots, n \\"
+    "\n"
+    r"y_i &\sim \operatorname{Normal}(\mu_{c_i}, \sigma) && \text{the value of point } i": (
+        "test_model.test_log_probability_of_the_mixture"
+    ),
+    r"\log p_{c_i} + \log \operatorname{Normal}(y_i \mid \mu_{c_i}, \sigma)": (
+        "test_model.test_log_probability_of_the_mixture"
+    ),
+    r"\min\left(1, \frac{p_{c_i'} \operatorname{Normal}(y_i \mid \mu_{c_i'}, \sigma)}"
+    r"{p_{c_i} \operatorname{Normal}(y_i \mid \mu_{c_i}, \sigma)}\right)": (
+        "test_step_method.transitions"
+    ),
+    r"\frac{p_j \operatorname{Normal}(x \mid \mu_j, \sigma)}"
+    r"{\sum_l p_l \operatorname{Normal}(x \mid \mu_l, \sigma)}": (
+        "test_step_method.test_membership_is_bayes_rule"
+    ),
+    r"proportional to $p_j \operatorname{Normal}(y_i \mid \mu_j, \sigma)$": (
+        "test_gibbs.test_each_draw_is_the_page_s_conditional"
+    ),
+    r"p \sim \operatorname{Dirichlet}(1 + n_1, \ldots, 1 + n_k)": (
+        "test_gibbs.test_each_draw_is_the_page_s_conditional"
+    ),
+    r"$\tau_j = n_j / \sigma^2 + 1 / 15^2$ and mean $(s_j / \sigma^2) / \tau_j$": (
+        "test_gibbs.test_each_draw_is_the_page_s_conditional"
+    ),
+    r"With $S = \sum_i (y_i - \mu_{c_i})^2$, the density of $\sigma$ is proportional to "
+    r"$\sigma^{-n} e^{-S / 2\sigma^2}$ up to 20: below that wall $1/\sigma^2$ is gamma "
+    r"distributed with shape $(n - 1)/2$ and rate $S/2$": (
+        "test_gibbs.test_each_draw_is_the_page_s_conditional"
+    ),
+    r"\sum_{i=1}^{n} \log \sum_{j=1}^{k} p_j \operatorname{Normal}(y_i \mid \mu_j, \sigma)": (
+        "test_model.test_log_probability_of_the_marginal_model"
+    ),
+    r"uniform above 0.1 are exactly $0.1 + (1 - 0.1\,k)$ times": (
+        "test_model.test_log_probability_of_the_marginal_model"
+    ),
+    r"1/\sigma_j^2 \sim \operatorname{Gamma}(2, \beta), \qquad "
+    r"\beta \sim \operatorname{Gamma}(0.2,\; 10/R^2)": "test_model.log_priors",
+    r"$\beta \sim \operatorname{Gamma}(0.2 + 2k_+,\; 10/R^2 + \sum_j 1/\sigma_j^2)$": (
+        "test_gibbs.test_one_sweep_leaves_the_joint_law_as_it_is"
+    ),
+    r"$1/\sigma_j^2 \sim \operatorname{Gamma}(2 + n_j/2,\; \beta + S_j/2)$": (
+        "test_gibbs.test_one_sweep_leaves_the_joint_law_as_it_is"
+    ),
+    r"P(k \mid n_1, n_2, \ldots) \propto P(k) \, \frac{k!}{(k - k_+)!} \, "
+    r"\frac{\Gamma(k \alpha_k)}{\Gamma(n + k \alpha_k)} \prod_{j:\, n_j > 0} "
+    r"\frac{\Gamma(n_j + \alpha_k)}{\Gamma(\alpha_k)}": (
+        "test_gibbs.test_the_number_s_factors_are_the_formula"
+    ),
+    r"in proportion to $1/k$, here $1/k$ itself": "test_prose.test_numbers_of_the_code",
+}
+
+
+def text():
+    cells = jupytext.read(MD).cells
+    prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return prose.partition("## Further reading")[0]
+
+
+def marked(passage):
+    """The passage as it stands in the prose, and the numbers in its braces."""
+    return re.sub(NUMBER, r"\1", passage), re.findall(NUMBER, passage)
+
+
+NUMBER = r"\{([\d.,]*\d)\}"
+
+
+def assert_is_the_value(passage, value):
+    plain, numbers = marked(passage)
+    assert plain in text(), f"not in the prose: {plain}"
+    values = np.atleast_1d(value).astype(float)
+    assert len(numbers) == values.size > 0
+    for number, one in zip(numbers, values):
+        number = number.replace(",", "")
+        digits = len(number.partition(".")[2])
+        assert float(number) == pytest.approx(round(one, digits)), f"{plain}: {one}"
+
+
+def default(function, name):
+    return inspect.signature(function).parameters[name].default
+
+
+def sampling():
+    """Keyword arguments of `pm.sample` where the prose's main run is."""
+    calls = ast.walk(parsed(cell_that_defines("trace")))
+    (call,) = (
+        node
+        for node in calls
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pm.sample"
+    )
+    constants = [word for word in call.keywords if isinstance(word.value, ast.Constant)]
+    return {word.arg: word.value.value for word in constants}
+
+
+@pytest.mark.parametrize("passage", CODE)
+def test_numbers_of_the_code(tutorial, passage):
+    names = {**tutorial, **sampling(), "math": math, "default": default}
+    assert_is_the_value(passage, eval(CODE[passage], names))
+
+
+@pytest.mark.parametrize("passage", RUNS)
+def test_numbers_of_the_runs(executed, passage):
+    assert_is_the_value(passage, executed.evaluate(RUNS[passage]))
+
+
+def test_every_number_and_formula_has_a_source():
+    """What is left of the prose without the passages above has neither."""
+    left = text()
+    known = [marked(passage)[0] for passage in (*CODE, *RUNS)]
+    for passage in (*FORMULAS, *known, *GIVEN, *MEASURED):
+        assert passage in text(), f"not in the prose: {passage}"
+        left = left.replace(passage, " ")
+    for test in FORMULAS.values():
+        module, name = test.split(".")
+        assert callable(getattr(importlib.import_module(module), name))
+    left = re.sub(r"\]\([^)]*\)", "] ", left)  # where links lead
+    left = re.sub(r"\[[^\]]*\d{4}\)?\]|!\[[^\]]*\]", " ", left)  # citations, pictures
+    left = re.sub(r"Figure \d+|\bpymc3?\b( 5)?", " ", left, flags=re.I)
+    assert not re.findall(r".*\d.*", left), "numbers without a source"
+    formulas = re.findall(r"\$\$.*?\$\$|\$[^$\n]+\$", left, flags=re.S)
+    formulas = [
+        x for x in formulas if re.search(r"frac|sum|prod|sim|propto|operatorn", x)
+    ]
+    assert not formulas, "formulas without a source"
+
+
+def test_figures_are_numbered_as_they_are_cited():
+    captions = re.findall(r"^\*\*Figure (\d+)\.", text(), flags=re.M)
+    assert captions == [str(i + 1) for i in range(len(captions))]
+    assert set(re.findall(r"Figure (\d+)", text())) <= set(captions)
+
+
+def test_every_citation_stands_in_further_reading():
+    cells = jupytext.read(MD).cells
+    prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    reading = prose.partition("## Further reading")[2].partition("\n## ")[0]
+    listed = re.findall(r"\[doi:([^\]]+)\]\(https://doi\.org/([^)]+)\)", reading)
+    assert listed and all(shown == address for shown, address in listed)
+    cited = re.findall(r"https://doi\.org/([^)]+)\)", text())
+    assert set(cited) <= {address for _, address in listed}
