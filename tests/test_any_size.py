@@ -248,11 +248,12 @@ def test_all_workers_gone():
 SCRIPT = """
 import sys
 
-sys.path.insert(0, {tests!r})
-from conftest import definitions
+if __name__ == "__main__":  # the workers, who import this script, need nothing of it
+    sys.path.insert(0, {tests!r})
+    from conftest import cell_that_defines, definitions
 
-if __name__ == "__main__":
     globals().update(definitions())
+    exec(cell_that_defines("in_shards").source)  # with the settings of the workers
     y = da.random.default_rng(3).standard_normal(2_000_000, chunks=250_000)
     with Client(n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
         sample, sums = in_shards(client, y)

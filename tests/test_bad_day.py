@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 
-import nbformat
 import numpy as np
 import pymc3 as pm
 import pytest
@@ -203,76 +202,64 @@ def test_a_cell_that_raises(tmp_path):
     assert_nothing_lost(tmp_path, NAMES[:2])
 
 
-def test_progress(tmp_path):
-    """Headings in a log; in a terminal also what the kernel says, in a line that goes."""
-    bar = "<progress value='1' max='4'></progress> 25.00% [1/4 00:01&lt;00:03 Sampling]"
-    code = "from IPython.display import HTML, display\n\nprint('a word')\n"
-    command = folder(tmp_path, code + f'display(HTML("{bar}"))')[:-1]
-    put_heading(tmp_path, "Sample")
+def with_heading_and_stored_seconds(path, seconds):
+    md, cell = path / "gaussian_mixture_model.md", "```{code-cell}"
+    md.write_text(md.read_text().replace(cell, f"## Sample\n\n{cell}", 1))
+    (path / NAMES[0]).write_text(json.dumps({"metadata": {"seconds": seconds}}))
+
+
+BAR = "<progress value='1' max='4'></progress> 25.00% [1/4 00:01&lt;00:03 Sampling]"
+SHOW_BAR = f'from IPython.display import HTML, display\n\ndisplay(HTML("{BAR}"))\n'
+
+
+def test_progress_in_a_log(tmp_path):
+    """Headings, and what is left after the stored run, which --pair replaces."""
+    command = folder(tmp_path, SHOW_BAR)
+    with_heading_and_stored_seconds(tmp_path, [36_000, 36_001])
     log = run(command, tmp_path).stdout
-    assert re.search(r"^ +[\d.]+ s    1/2  Sample$", log, flags=re.M), log
+    line = r"^ +[\d.]+ s    {}/2  Sample \(about (\d+) min left\)$"
+    (first,) = re.findall(line.format(1), log, flags=re.M)
+    assert 600 < int(first) < 6_000, log
+    assert re.findall(line.format(2), log, flags=re.M) == ["1"], log
     assert "Sampling" not in log and "\r" not in log
-    shown = "".join(in_a_terminal(command, tmp_path))
-    assert "a word" in shown
-    assert "25.00% [1/4 00:01<00:03 Sampling]\r\x1b[K" in shown
+    stored = json.loads((tmp_path / NAMES[0]).read_bytes())
+    first, second = stored["metadata"]["seconds"]
+    assert 0 < first <= second
 
 
-def put_heading(path, heading):
-    md = path / "gaussian_mixture_model.md"
-    cell = "```{code-cell}"
-    md.write_text(md.read_text().replace(cell, f"## {heading}\n\n{cell}", 1))
+def test_progress_in_a_terminal(tmp_path):
+    """Also what the kernel says and that Theano compiles, in a line that goes.
 
+    The cell makes the folders of two modules, and ends when the terminal said so. The
+    stored run is of another notebook: nothing is told of what is left.
+    """
+    modules, seen = tmp_path / "modules/compiledir_of_this_machine", tmp_path / "seen"
+    (modules / "tmp_of_an_earlier_run").mkdir(parents=True)
+    code = f"""import time
+from pathlib import Path
 
-def in_a_terminal(command, path, **how):
-    """What it shows there, piece by piece."""
+for name in ("tmp1", "tmp2"):
+    Path({str(modules)!r}, name).mkdir()
+for _ in range(600):
+    if not Path({str(seen)!r}).exists():
+        time.sleep(0.1)
+"""
+    path, shown = tmp_path / "repository", ""
+    command = folder(path, code + SHOW_BAR)
+    with_heading_and_stored_seconds(path, [60, 120, 180])
+    flags = {"THEANO_FLAGS": f"cxx=,base_compiledir={modules.parent}"}
     ours, theirs = os.openpty()
-    with subprocess.Popen(command, cwd=path, stdout=theirs, **how):
+    with subprocess.Popen(command, cwd=path, stdout=theirs, env=os.environ | flags):
         os.close(theirs)
         with contextlib.suppress(OSError):  # the end of a terminal
             while piece := os.read(ours, 1000):
-                yield piece.decode()
+                shown += piece.decode()
+                if "Theano compiles; modules so far: 2" in shown:
+                    seen.touch()
     os.close(ours)
-
-
-def test_modules_are_counted_while_theano_compiles(tmp_path):
-    """The cell makes the folders of two modules, and ends when the terminal said so."""
-    compiledir = tmp_path / "modules/compiledir_of_this_machine"
-    (compiledir / "tmp_of_an_earlier_run").mkdir(parents=True)
-    seen = tmp_path / "seen"
-    code = f"""import pathlib, time
-
-for module in "ab":
-    pathlib.Path({str(compiledir)!r}, "tmp" + module).mkdir()
-for _ in range(600):
-    if not pathlib.Path({str(seen)!r}).exists():
-        time.sleep(0.1)"""
-    command, shown = folder(tmp_path / "repository", code), ""
-    flags = {"THEANO_FLAGS": f"cxx=,base_compiledir={tmp_path / 'modules'}"}
-    for piece in in_a_terminal(
-        command, tmp_path / "repository", env=os.environ | flags
-    ):
-        shown += piece
-        if "Theano compiles; modules so far: 2" in shown:
-            seen.touch()
-    assert seen.exists() and "done" in shown, shown
-
-
-def test_what_is_left_is_told_from_the_stored_run(tmp_path):
-    command = folder(tmp_path, "1 + 1")
-
-    def left(seconds):
-        """The minutes that are told with each of two cells, after a run of such seconds."""
-        stored = json.dumps({"metadata": {"seconds": seconds}})
-        (tmp_path / NAMES[0]).write_text(stored)
-        out = run(command, tmp_path).stdout
-        return [int(found) for found in re.findall(r"\(about (\d+) min left\)", out)]
-
-    assert left([0, 1]) == [1, 1]
-    first, second = left([36_000, 36_001])  # two machines are compared by then
-    assert 600 < first < 6_000 and second == 1
-    assert left([60, 120, 180]) == []  # the run of another notebook
-    seconds = nbformat.read(tmp_path / NAMES[0], as_version=4).metadata["seconds"]
-    assert len(seconds) == 2 and 0 < seconds[0] <= seconds[1]
+    assert seen.exists(), shown
+    assert "25.00% [1/4 00:01<00:03 Sampling]\r\x1b[K" in shown
+    assert "1/2  Sample\r\n" in shown and "min left" not in shown
 
 
 def test_two_runs_at_once(tmp_path):
