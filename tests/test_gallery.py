@@ -4,7 +4,6 @@ import functools
 import http.server
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -12,8 +11,9 @@ import xml.etree.ElementTree as ET
 from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
-from conftest import IPYNB, MD, ROOT, cell_that_defines, skip_but_not_in_ci
+from conftest import IPYNB, MD, ROOT, cell_that_defines
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.machinery
@@ -81,23 +81,6 @@ def soups(site):
         )
         for path in sorted(site.rglob("*.html"))
     }
-
-
-@pytest.fixture(scope="module")
-def axe():
-    """axe-core's script, from npm at the version and checksum of package-lock.json."""
-    folder = ROOT / "tests" / "node_modules" / "axe-core"
-    if not folder.exists():
-        if not shutil.which("npm"):
-            skip_but_not_in_ci(
-                "no npm on this machine's path to fetch axe-core with, so barriers were not looked for"
-            )
-        subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--silent"],
-            cwd=ROOT / "tests",
-            check=True,
-        )
-    return (folder / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -179,22 +162,19 @@ def test_every_kind_of_page_loads(watched, soups, kinds, site, served, where):
             assert not watched.wrong, f"{path}: {watched.wrong}"
 
 
-def test_no_barrier(watched, kinds, served, axe):
+def test_no_barrier(watched, kinds, served):
     """axe-core on every kind of page: WCAG 2.2 AA, at both widths, light and dark."""
     found = []
     for path in kinds:
         for size in (PHONE, DESKTOP):
             watched.set_viewport_size(size)
             watched.goto(served + path)
-            watched.evaluate(axe)
             for scheme in ("light", "dark"):
                 watched.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 expect(watched.locator("html")).to_have_attribute("data-theme", scheme)
                 tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-                result = watched.evaluate(
-                    "tags => axe.run({runOnly: tags, resultTypes: ['violations']})",
-                    tags,
-                )
+                options = {"runOnly": tags, "resultTypes": ["violations"]}
+                result = Axe().run(watched, options=options).response
                 assert result["testEngine"]["version"]
                 for violation in result["violations"]:
                     places = [node["target"][0] for node in violation["nodes"]]
