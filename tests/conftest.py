@@ -150,7 +150,7 @@ class Execution:
     def evaluate(self, expression):
         """The value of a Python expression in the kernel."""
         self.run(
-            f"import pickle\npickle.dump({expression}, open({str(self.path)!r}, 'wb'))"
+            f"import pickle\npickle.dump(({expression}), open({str(self.path)!r}, 'wb'))"
         )
         return pickle.loads(self.path.read_bytes())
 

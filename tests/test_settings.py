@@ -51,7 +51,8 @@ def test_samples_under_other_start_methods(short, mp_ctx):
     """A process that does not fork cannot import the notebook's class from anywhere."""
     code = f"""with model:
     other = {{**settings, "chains": 2, "cores": 2, "mp_ctx": {mp_ctx!r}}}
-    drawn = pm.sample(draws=50, tune=50, step=steps, initvals=start, **other)
+    untuned = [type(step)(step.vars) for step in steps]
+    drawn = pm.sample(draws=50, tune=50, step=untuned, initvals=start, **other)
 print("sampled", dict(drawn.posterior["means"].sizes))"""
     said = "".join(out.get("text", "") for out in short.run(code))
     assert re.search(r"sampled {'chain': 2, 'draw': 50, 'cluster': 4}", said), said
