@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-from conftest import definitions
+from conftest import definitions, living, wait_until
 
 pytestmark = pytest.mark.machinery
 page = SimpleNamespace(**definitions())
@@ -54,11 +54,7 @@ def digits(run):
 
 def processes():
     """All below this one that could be a worker, a nanny or their helpers."""
-    return [
-        one
-        for one in psutil.Process().children(recursive=True)
-        if one.status() != psutil.STATUS_ZOMBIE
-    ]
+    return living(psutil.Process().children(recursive=True))
 
 
 def worker_pids(client):
@@ -227,7 +223,6 @@ def test_all_workers_gone():
                 client.cluster.scale(0)
             return sums(sweep, *state)
 
-        begin = time.monotonic()
         with pytest.raises(
             Exception, match="timed out after 2.* waiting without any running workers"
         ) as caught:
@@ -242,7 +237,6 @@ def test_all_workers_gone():
         assert type(caught.value).__name__ == "NoWorkerError" and "\n" not in str(
             caught.value
         )
-        assert time.monotonic() - begin < 20
 
 
 SCRIPT = """
@@ -285,13 +279,12 @@ def test_interrupt(tmp_path, whom):
     assert len(family) >= 2
     time.sleep(1)
     (os.killpg if whom == "the group" else os.kill)(started.pid, signal.SIGINT)
-    out, errors = started.communicate(timeout=40)
+    out, errors = started.communicate(timeout=60)
     assert started.returncode == 0, errors
     assert "KeyboardInterrupt" not in errors, errors  # neither the run's nor a worker's
     kept, finite = out.split("kept")[1].split()
     assert int(kept) >= 1 and finite == "True"
-    gone, alive = psutil.wait_procs(family, timeout=5)
-    assert not alive, alive
+    wait_until(lambda: not living(family), "a process lives on")
 
 
 def test_no_process_is_left():
@@ -299,9 +292,5 @@ def test_no_process_is_left():
     before = len(processes())
     with pytest.raises(ZeroDivisionError), local():
         1 / 0  # noqa: B018
-    deadline = time.monotonic() + 5
-    while len(processes()) > before and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert len(processes()) <= before + 1, (
-        processes()
-    )  # multiprocessing's resource tracker stays
+    # multiprocessing's resource tracker stays
+    wait_until(lambda: len(processes()) <= before + 1, "a process lives on")

@@ -1,5 +1,6 @@
 """What goes wrong on a reader's machine ends in a finished run or in one clear sentence, and nothing is lost."""
 
+import ast
 import base64
 import contextlib
 import json
@@ -10,12 +11,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
+import psutil
 import pymc3 as pm
 import pytest
-from conftest import ROOT, cell_that_defines, with_values
+from conftest import (
+    ROOT,
+    cell_that_defines,
+    code_cells,
+    living,
+    parsed,
+    wait_until,
+    with_values,
+)
 
 pytestmark = pytest.mark.machinery
 fcntl, resource = map(pytest.importorskip, ("fcntl", "resource"))  # not on Windows
@@ -144,13 +153,6 @@ def is_held(lock):
     return False
 
 
-def wait_until(condition, message, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, message
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("whom", ["the group", "run.py alone"])
 def test_interrupt(tmp_path, whom):
     """Ctrl+C in a terminal reaches the whole group; a supervisor's signal only the process that it started."""
@@ -175,7 +177,7 @@ subprocess.run(sleeper, pass_fds=[lock.fileno()], stderr=subprocess.DEVNULL)"""
         and "Traceback" not in errors
     ), errors
     wait_until(
-        lambda: not is_held(lock), "the kernel or a process that it started lives on", 5
+        lambda: not is_held(lock), "the kernel or a process that it started lives on"
     )
     assert_nothing_lost(place)
 
@@ -190,6 +192,31 @@ def test_a_kernel_that_dies(tmp_path):
     )
     assert "Traceback" not in ended.stderr
     assert_nothing_lost(tmp_path, NAMES[:2])
+
+
+def test_a_killed_kernel_takes_its_sampling_processes_along():
+    """The set-up cells make it so, whatever a process is at: here all four sample."""
+    cells = code_cells()
+    end = cells.index(cell_that_defines("end_with_the_kernel", cells))
+    code = "\n".join(ast.unparse(parsed(cell)) for cell in cells[: end + 1])
+    code += """
+with pm.Model():
+    pm.Normal("x")
+    pm.sample(1_000_000, step=pm.Metropolis(), chains=4, cores=4)
+"""
+    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with subprocess.Popen([sys.executable, "-c", code], **quiet) as started:
+        kernel, workers = psutil.Process(started.pid), []
+        try:
+            wait_until(lambda: len(kernel.children()) == 4, "sampling never began")
+            workers = kernel.children()
+        finally:
+            kernel.kill()
+    try:
+        wait_until(lambda: not living(workers), "they live on")
+    finally:
+        for worker in living(workers):
+            worker.kill()
 
 
 def test_a_cell_that_raises(tmp_path):

@@ -134,7 +134,7 @@ def test_jupyterlab(page, lab, pair):
 
     def wait_for_text(index, pattern, part=""):
         wait_for_kernel(
-            f"/{pattern}/.test(document.querySelector('{selector(index)}{part}')?.innerText)"
+            f"/{pattern}/.test(document.querySelector('{selector(index)}{part}')?.textContent)"
         )
 
     def wait_until_run(index):
