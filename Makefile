@@ -54,7 +54,7 @@ clean:  ## remove the environment and everything that was built
 	@$(UV) python find 3.10 >/dev/null 2>&1 || $(UV) python install 3.10 >/dev/null 2>&1 || { \
 		echo "No Python 3.10, which PyMC3 needs, and it could not be fetched. Install it ('uv python install 3.10' or 'pyenv install 3.10') and run make again." >&2; exit 1; }
 	$(UV) venv --quiet --clear --python 3.10 .venv
-	$(UV) pip sync --quiet --python $(PYTHON) requirements.txt
+	$(UV) pip sync --quiet --compile-bytecode --python $(PYTHON) requirements.txt
 	.venv/bin/jupytext-config --settings-file .venv/etc/jupyter/labconfig/default_setting_overrides.json set-default-viewer markdown
 	echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' > .venv/etc/jupyter/labconfig/page_config.json
 	touch $@

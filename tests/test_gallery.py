@@ -280,11 +280,16 @@ def test_from_the_card_to_the_tutorial_and_from_each_tag_back(watched, served, s
         1
     ].split(", ")
     for tag in [*tags, "intermediate"]:
-        watched.goto(served + TUTORIAL)
-        watched.get_by_role("link", name=tag, exact=True).first.click()
-        assert tag in watched.locator("h1").inner_text()
-        watched.get_by_role("link", name="Gaussian Mixture Model").last.click()
-        assert watched.url.partition("#")[0].endswith(TUTORIAL)
+        link = soups[TUTORIAL].find(
+            "a", string=re.compile(rf"^\s*{re.escape(tag)}\s*$")
+        )
+        of_tag = soups[link["href"].partition("#")[0]]
+        assert tag in of_tag.h1.text
+        assert of_tag.select(f"main a[href$='{TUTORIAL}']"), f"{tag} does not lead back"
+    watched.get_by_role("link", name=tags[0], exact=True).first.click()
+    assert tags[0] in watched.locator("h1").inner_text()
+    watched.get_by_role("link", name="Gaussian Mixture Model").last.click()
+    assert watched.url.partition("#")[0].endswith(TUTORIAL)
     assert not watched.wrong
 
 
