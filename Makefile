@@ -31,13 +31,13 @@ gallery: .venv/ready  ## render the stored outputs as web pages into build/galle
 	.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/doctrees gallery build/gallery
 	@echo "open build/gallery/index.html"
 
-literal: .venv/ready  ## sample the original, stock step and all, and compare: a quarter of an hour
+literal: .venv/ready  ## a long look: sample the original, stock step and all, and compare
 	.venv/bin/pytest -s -m long tests/test_literal.py
 
-convergence: .venv/ready  ## fit fifty other data sets, and count convergence and coverage: half an hour
+convergence: .venv/ready  ## a long look: fit fifty other data sets, and count convergence and coverage
 	.venv/bin/pytest -s -m long tests/test_convergence.py
 
-mistakes: .venv/ready  ## plant mistakes in copies and say which test catches each: a quarter of an hour
+mistakes: .venv/ready  ## a long look: plant mistakes in copies and say which test catches each
 	$(PYTHON) tests/planted_mistakes.py
 
 # Only Python 3.10 is resolved for (pyproject.toml), and the markers that say so again on every line are taken off.
