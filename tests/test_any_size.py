@@ -110,7 +110,7 @@ def test_law_of_the_sums(client, shards):
 
 @pytest.mark.parametrize(
     "own_widths, ordered, splits",
-    [(True, True, (1, 4, 16)), (False, True, (4,)), (True, False, (4,))],
+    [(True, True, (1, 16)), (False, True, (4,)), (True, False, (4,))],
     ids=["own widths", "one width", "not ordered"],
 )
 def test_the_split_does_not_matter(client, own_widths, ordered, splits):
