@@ -31,13 +31,13 @@ gallery: .venv/ready  ## render the stored outputs as web pages into build/galle
 	.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/doctrees gallery build/gallery
 	@echo "open build/gallery/index.html"
 
-literal: .venv/ready  ## sample the original, stock step and all, and compare: a quarter of an hour
+literal: .venv/ready  ## a long look: sample the original, stock step and all, and compare
 	.venv/bin/pytest -s -m long tests/test_literal.py
 
-convergence: .venv/ready  ## fit fifty other data sets, and count convergence and coverage: half an hour
+convergence: .venv/ready  ## a long look: fit fifty other data sets, and count convergence and coverage
 	.venv/bin/pytest -s -m long tests/test_convergence.py
 
-mistakes: .venv/ready  ## plant mistakes in copies and say which test catches each: a quarter of an hour
+mistakes: .venv/ready  ## a long look: plant mistakes in copies and say which test catches each
 	$(PYTHON) tests/planted_mistakes.py
 
 # Only Python 3.10 is resolved for (pyproject.toml), and the markers that say so again on every line are taken off.
@@ -54,7 +54,7 @@ clean:  ## remove the environment and everything that was built
 	@$(UV) python find 3.10 >/dev/null 2>&1 || $(UV) python install 3.10 >/dev/null 2>&1 || { \
 		echo "No Python 3.10, which PyMC3 needs, and it could not be fetched. Install it ('uv python install 3.10' or 'pyenv install 3.10') and run make again." >&2; exit 1; }
 	$(UV) venv --quiet --clear --python 3.10 .venv
-	$(UV) pip sync --quiet --python $(PYTHON) requirements.txt
+	$(UV) pip sync --quiet --compile-bytecode --python $(PYTHON) requirements.txt
 	.venv/bin/jupytext-config --settings-file .venv/etc/jupyter/labconfig/default_setting_overrides.json set-default-viewer markdown
 	echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' > .venv/etc/jupyter/labconfig/page_config.json
 	touch $@

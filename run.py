@@ -8,12 +8,15 @@ import ast
 import base64
 import hashlib
 import html
+import json
 import os
 import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,6 +34,7 @@ except KeyboardInterrupt:
     sys.exit(130)
 
 SOURCE = Path("gaussian_mixture_model.md")
+PAIR = SOURCE.with_suffix(".ipynb")
 EXECUTED = Path("build/gaussian_mixture_model.ipynb")
 
 
@@ -85,24 +89,51 @@ def marks(notebook):
             yield mark.hexdigest()[:12]
 
 
-def execute(notebook):
-    """Run every cell of `notebook` in place and return the seconds that it took."""
+def compiled():
+    """How many modules Theano has compiled for this user, each in a folder."""
+    base = re.search("base_compiledir=([^,]*)", os.environ.get("THEANO_FLAGS", ""))
+    base = os.path.expanduser(base[1] if base else "~/.theano")
+    return sum(1 for _ in Path(base).glob("compiledir_*/tmp*"))
+
+
+def execute(notebook, stored=()):
+    """Run every cell of `notebook` in place; return the seconds at which each ended.
+
+    `stored` are those of an earlier run: they say how much is left.
+    """
     code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    sections, begin = list(headings(notebook)), time.perf_counter()
-    terminal = sys.stdout.isatty()
-    columns = shutil.get_terminal_size().columns - 1
+    sections, begin, ended = list(headings(notebook)), time.perf_counter(), []
+    terminal, over = sys.stdout.isatty(), threading.Event()
+    columns = (shutil.get_terminal_size().columns or 80) - 1  # 0: it does not say
+
+    def show(line, end="\n"):  # in one piece, since two threads do
+        sys.stdout.write(("\r\033[K" if terminal else "") + line + end)
+        sys.stdout.flush()
 
     def announce(cell, cell_index):
-        position = f"{code.index(cell_index) + 1:3}/{len(code)}"
-        seconds = f"{time.perf_counter() - begin:6.1f} s"
-        clear = "\r\033[K" if terminal else ""
-        print(f"{clear}{seconds}  {position}  {sections[cell_index]}", flush=True)
+        number, seconds, left = code.index(cell_index), time.perf_counter() - begin, ""
+        if len(stored) == len(code):
+            then = stored[number - 1] if number else 0
+            pace = (60 + seconds) / (60 + then)  # here against there, 1 at first
+            left = f" (about {1 + pace * (stored[-1] - then) // 60:.0f} min left)"
+        position = f"{number + 1:3}/{len(code)}"
+        show(f"{seconds:6.1f} s  {position}  {sections[cell_index]}{left}")
 
-    def say(line):  # in one line, which the next replaces
-        print("\r\033[K" + f"{'':19}{line}"[:columns], end="", flush=True)
+    def say(line):  # in a terminal the next line replaces it
+        show(f"{'':19}{line}"[:columns], end="" if terminal else "\n")
+
+    def watch():  # the minutes in which nothing else moves
+        before = latest = compiled()
+        while not over.wait(1 if terminal else 20):
+            if (now := compiled()) > latest:
+                latest = now
+                say(f"Theano compiles; modules so far: {now - before}")
 
     client = Kernel(notebook, say if terminal else lambda line: None)
     client.on_cell_execute = announce
+    client.on_cell_executed = lambda **_: ended.append(time.perf_counter() - begin)
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     try:
         client.execute()
     except BaseException:
@@ -111,8 +142,10 @@ def execute(notebook):
             raise KeyboardInterrupt from None
         raise
     finally:
-        print("\r\033[K" if terminal else "", end="")
-    return time.perf_counter() - begin
+        over.set()
+        watcher.join()
+        show("", end="")
+    return [round(seconds, 1) for seconds in ended]
 
 
 def put(files):
@@ -131,9 +164,11 @@ def main():
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02}"  # random identifiers would change with each run
     EXECUTED.parent.mkdir(exist_ok=True)
-    stopped = None
+    stopped, stored = None, []
+    with suppress(OSError, ValueError, KeyError):  # no pair yet, or of another kind
+        stored = json.loads(PAIR.read_bytes())["metadata"]["seconds"]
     try:
-        seconds = execute(notebook)
+        notebook.metadata["seconds"] = execute(notebook, stored)
         notebook.metadata["marks"] = list(marks(notebook))
     except (CellExecutionError, DeadKernelError) as error:
         stopped = error
@@ -146,7 +181,7 @@ def main():
             f"{reason}\n{SOURCE} stopped at the cell above; "
             f"the notebook so far is {EXECUTED}"
         )
-    print(f"{seconds:6.1f} s  done: {EXECUTED}")
+    print(f"{notebook.metadata['seconds'][-1]:6.1f} s  done: {EXECUTED}")
 
     if "--pair" in sys.argv[1:]:
         (thumbnail,) = (
@@ -156,9 +191,8 @@ def main():
             for output in cell.outputs
             if "image/png" in output.get("data", {})
         )
-        pair = SOURCE.with_suffix(".ipynb")
-        put({SOURCE.with_suffix(".png"): base64.b64decode(thumbnail), pair: executed})
-        print("the pair is up to date: commit", SOURCE, "and", pair)
+        put({SOURCE.with_suffix(".png"): base64.b64decode(thumbnail), PAIR: executed})
+        print("the pair is up to date: commit", SOURCE, "and", PAIR)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,14 @@ import os
 import pickle
 import shutil
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import jupytext
 import matplotlib
 import nbformat
+import psutil
 import pymc3  # noqa: F401 (before Theano, whose import fails otherwise)
 import pytest
 
@@ -150,7 +153,7 @@ class Execution:
     def evaluate(self, expression):
         """The value of a Python expression in the kernel."""
         self.run(
-            f"import pickle\npickle.dump({expression}, open({str(self.path)!r}, 'wb'))"
+            f"import pickle\npickle.dump(({expression}), open({str(self.path)!r}, 'wb'))"
         )
         return pickle.loads(self.path.read_bytes())
 
@@ -179,6 +182,23 @@ def executed(tmp_path_factory):
     yield from executed_in_a_kernel(
         jupytext.read(MD), tmp_path_factory.mktemp("kernel")
     )
+
+
+def wait_until(condition, message, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, message
+        time.sleep(0.1)
+
+
+def living(processes):
+    """Those that have not ended; one that nobody has waited for yet has."""
+    found = []
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            if one.is_running() and one.status() != psutil.STATUS_ZOMBIE:
+                found.append(one)
+    return found
 
 
 def skip_but_not_in_ci(reason):

@@ -408,15 +408,7 @@ def attempt(plant, tests):
     """Plant in a fresh copy and run the tests there: pytest's output and its exit code."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "copy")
-        generated = (
-            ".git",
-            ".venv",
-            ".uv",
-            "build",
-            "node_modules",
-            "*_cache",
-            "__pycache__",
-        )
+        generated = (".git", ".venv", ".uv", "build", "*_cache", "__pycache__")
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*generated))
         plant(copy)
         command = [

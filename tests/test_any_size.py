@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-from conftest import definitions
+from conftest import definitions, living, wait_until
 
 pytestmark = pytest.mark.machinery
 page = SimpleNamespace(**definitions())
@@ -54,11 +54,7 @@ def digits(run):
 
 def processes():
     """All below this one that could be a worker, a nanny or their helpers."""
-    return [
-        one
-        for one in psutil.Process().children(recursive=True)
-        if one.status() != psutil.STATUS_ZOMBIE
-    ]
+    return living(psutil.Process().children(recursive=True))
 
 
 def worker_pids(client):
@@ -114,7 +110,7 @@ def test_law_of_the_sums(client, shards):
 
 @pytest.mark.parametrize(
     "own_widths, ordered, splits",
-    [(True, True, (1, 4, 16)), (False, True, (4,)), (True, False, (4,))],
+    [(True, True, (1, 16)), (False, True, (4,)), (True, False, (4,))],
     ids=["own widths", "one width", "not ordered"],
 )
 def test_the_split_does_not_matter(client, own_widths, ordered, splits):
@@ -227,7 +223,6 @@ def test_all_workers_gone():
                 client.cluster.scale(0)
             return sums(sweep, *state)
 
-        begin = time.monotonic()
         with pytest.raises(
             Exception, match="timed out after 2.* waiting without any running workers"
         ) as caught:
@@ -242,17 +237,17 @@ def test_all_workers_gone():
         assert type(caught.value).__name__ == "NoWorkerError" and "\n" not in str(
             caught.value
         )
-        assert time.monotonic() - begin < 20
 
 
 SCRIPT = """
 import sys
 
-sys.path.insert(0, {tests!r})
-from conftest import definitions
+if __name__ == "__main__":  # the workers, who import this script, need nothing of it
+    sys.path.insert(0, {tests!r})
+    from conftest import cell_that_defines, definitions
 
-if __name__ == "__main__":
     globals().update(definitions())
+    exec(cell_that_defines("in_shards").source)  # with the settings of the workers
     y = da.random.default_rng(3).standard_normal(2_000_000, chunks=250_000)
     with Client(n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
         sample, sums = in_shards(client, y)
@@ -284,13 +279,12 @@ def test_interrupt(tmp_path, whom):
     assert len(family) >= 2
     time.sleep(1)
     (os.killpg if whom == "the group" else os.kill)(started.pid, signal.SIGINT)
-    out, errors = started.communicate(timeout=40)
+    out, errors = started.communicate(timeout=60)
     assert started.returncode == 0, errors
     assert "KeyboardInterrupt" not in errors, errors  # neither the run's nor a worker's
     kept, finite = out.split("kept")[1].split()
     assert int(kept) >= 1 and finite == "True"
-    gone, alive = psutil.wait_procs(family, timeout=5)
-    assert not alive, alive
+    wait_until(lambda: not living(family), "a process lives on")
 
 
 def test_no_process_is_left():
@@ -298,9 +292,5 @@ def test_no_process_is_left():
     before = len(processes())
     with pytest.raises(ZeroDivisionError), local():
         1 / 0  # noqa: B018
-    deadline = time.monotonic() + 5
-    while len(processes()) > before and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert len(processes()) <= before + 1, (
-        processes()
-    )  # multiprocessing's resource tracker stays
+    # multiprocessing's resource tracker stays
+    wait_until(lambda: len(processes()) <= before + 1, "a process lives on")

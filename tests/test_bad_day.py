@@ -1,7 +1,9 @@
 """What goes wrong on a reader's machine ends in a finished run or in one clear sentence, and nothing is lost."""
 
+import ast
 import base64
 import contextlib
+import json
 import multiprocessing
 import os
 import re
@@ -9,12 +11,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
+import psutil
 import pymc3 as pm
 import pytest
-from conftest import ROOT, cell_that_defines, with_values
+from conftest import (
+    ROOT,
+    cell_that_defines,
+    code_cells,
+    living,
+    parsed,
+    wait_until,
+    with_values,
+)
 
 pytestmark = pytest.mark.machinery
 fcntl, resource = map(pytest.importorskip, ("fcntl", "resource"))  # not on Windows
@@ -143,13 +153,6 @@ def is_held(lock):
     return False
 
 
-def wait_until(condition, message, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, message
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("whom", ["the group", "run.py alone"])
 def test_interrupt(tmp_path, whom):
     """Ctrl+C in a terminal reaches the whole group; a supervisor's signal only the process that it started."""
@@ -174,7 +177,7 @@ subprocess.run(sleeper, pass_fds=[lock.fileno()], stderr=subprocess.DEVNULL)"""
         and "Traceback" not in errors
     ), errors
     wait_until(
-        lambda: not is_held(lock), "the kernel or a process that it started lives on", 5
+        lambda: not is_held(lock), "the kernel or a process that it started lives on"
     )
     assert_nothing_lost(place)
 
@@ -191,6 +194,31 @@ def test_a_kernel_that_dies(tmp_path):
     assert_nothing_lost(tmp_path, NAMES[:2])
 
 
+def test_a_killed_kernel_takes_its_sampling_processes_along():
+    """The set-up cells make it so, whatever a process is at: here all four sample."""
+    cells = code_cells()
+    end = cells.index(cell_that_defines("end_with_the_kernel", cells))
+    code = "\n".join(ast.unparse(parsed(cell)) for cell in cells[: end + 1])
+    code += """
+with pm.Model():
+    pm.Normal("x")
+    pm.sample(1_000_000, step=pm.Metropolis(), chains=4, cores=4)
+"""
+    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with subprocess.Popen([sys.executable, "-c", code], **quiet) as started:
+        kernel, workers = psutil.Process(started.pid), []
+        try:
+            wait_until(lambda: len(kernel.children()) == 4, "sampling never began")
+            workers = kernel.children()
+        finally:
+            kernel.kill()
+    try:
+        wait_until(lambda: not living(workers), "they live on")
+    finally:
+        for worker in living(workers):
+            worker.kill()
+
+
 def test_a_cell_that_raises(tmp_path):
     """The notebook so far says where; neither of the pair is replaced."""
     command = folder(tmp_path, "print('so far')\n\n1 / 0")
@@ -201,28 +229,64 @@ def test_a_cell_that_raises(tmp_path):
     assert_nothing_lost(tmp_path, NAMES[:2])
 
 
-def test_progress(tmp_path):
-    """Headings in a log; in a terminal also what the kernel says, in a line that goes."""
-    bar = "<progress value='1' max='4'></progress> 25.00% [1/4 00:01&lt;00:03 Sampling]"
-    code = "from IPython.display import HTML, display\n\nprint('Theano compiles')\n"
-    command = folder(tmp_path, code + f'display(HTML("{bar}"))')[:-1]
-    md = tmp_path / "gaussian_mixture_model.md"
-    md.write_text(
-        md.read_text().replace("```{code-cell}", "## Sample\n\n```{code-cell}", 1)
-    )
+def with_heading_and_stored_seconds(path, seconds):
+    md, cell = path / "gaussian_mixture_model.md", "```{code-cell}"
+    md.write_text(md.read_text().replace(cell, f"## Sample\n\n{cell}", 1))
+    (path / NAMES[0]).write_text(json.dumps({"metadata": {"seconds": seconds}}))
+
+
+BAR = "<progress value='1' max='4'></progress> 25.00% [1/4 00:01&lt;00:03 Sampling]"
+SHOW_BAR = f'from IPython.display import HTML, display\n\ndisplay(HTML("{BAR}"))\n'
+
+
+def test_progress_in_a_log(tmp_path):
+    """Headings, and what is left after the stored run, which --pair replaces."""
+    command = folder(tmp_path, SHOW_BAR)
+    with_heading_and_stored_seconds(tmp_path, [36_000, 36_001])
     log = run(command, tmp_path).stdout
-    assert re.search(r"^ +[\d.]+ s    1/2  Sample$", log, flags=re.M), log
+    line = r"^ +[\d.]+ s    {}/2  Sample \(about (\d+) min left\)$"
+    (first,) = re.findall(line.format(1), log, flags=re.M)
+    assert 600 < int(first) < 6_000, log
+    assert re.findall(line.format(2), log, flags=re.M) == ["1"], log
     assert "Sampling" not in log and "\r" not in log
+    stored = json.loads((tmp_path / NAMES[0]).read_bytes())
+    first, second = stored["metadata"]["seconds"]
+    assert 0 < first <= second
+
+
+def test_progress_in_a_terminal(tmp_path):
+    """Also what the kernel says and that Theano compiles, in a line that goes.
+
+    The cell makes the folders of two modules, and ends when the terminal said so. The
+    stored run is of another notebook: nothing is told of what is left.
+    """
+    modules, seen = tmp_path / "modules/compiledir_of_this_machine", tmp_path / "seen"
+    (modules / "tmp_of_an_earlier_run").mkdir(parents=True)
+    code = f"""import time
+from pathlib import Path
+
+for name in ("tmp1", "tmp2"):
+    Path({str(modules)!r}, name).mkdir()
+for _ in range(600):
+    if not Path({str(seen)!r}).exists():
+        time.sleep(0.1)
+"""
+    path, shown = tmp_path / "repository", ""
+    command = folder(path, code + SHOW_BAR)
+    with_heading_and_stored_seconds(path, [60, 120, 180])
+    flags = {"THEANO_FLAGS": f"cxx=,base_compiledir={modules.parent}"}
     ours, theirs = os.openpty()
-    with subprocess.Popen(command, cwd=tmp_path, stdout=theirs):
+    with subprocess.Popen(command, cwd=path, stdout=theirs, env=os.environ | flags):
         os.close(theirs)
-        shown = b""
         with contextlib.suppress(OSError):  # the end of a terminal
             while piece := os.read(ours, 1000):
-                shown += piece
+                shown += piece.decode()
+                if "Theano compiles; modules so far: 2" in shown:
+                    seen.touch()
     os.close(ours)
-    assert b"Theano compiles" in shown
-    assert b"25.00% [1/4 00:01<00:03 Sampling]\r\x1b[K" in shown
+    assert seen.exists(), shown
+    assert "25.00% [1/4 00:01<00:03 Sampling]\r\x1b[K" in shown
+    assert "1/2  Sample\r\n" in shown and "min left" not in shown
 
 
 def test_two_runs_at_once(tmp_path):

@@ -89,7 +89,7 @@ def test_no_active_content(stored):
     data = [out.data for out in outputs if "data" in out]
     kinds = {mime for one in data for mime in one}
     assert kinds <= {"text/plain", "text/html", "image/png"}
-    known = {"jupytext", "kernelspec", "language_info", "marks"}
+    known = {"jupytext", "kernelspec", "language_info", "marks", "seconds"}
     assert set(stored.metadata) <= known, "for example the state of widgets"
     html = "\n".join(one.get("text/html", "") for one in data).lower()
     elements = set(re.findall(r"<\s*/?\s*([^\s/>]+)", html))

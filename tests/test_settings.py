@@ -1,7 +1,7 @@
 """The notebook runs to its end with other settings, and samples in any kind of process.
 
 One cell is put in after that of the settings. It simulates again, with other values,
-and caps the draws of both samplers.
+and caps the draws of both samplers, the seconds of timing and the points of Dask.
 """
 
 import re
@@ -14,19 +14,30 @@ from conftest import MD, cell_that_defines, executed_in_a_kernel, with_values
 pytestmark = pytest.mark.machinery
 OTHER = dict(k=4, ndata=200, spread=2, RANDOM_SEED=1)
 CAP = """
-def capped(sample):
-    def short(*args, draws=1, tune=200, **more):
-        draws, args = (args[0], ()) if sample is long_sample and args else (draws, args)
-        return sample(*args, draws=min(draws, 200), tune=min(tune, 200), **more)
+import functools, inspect
+
+def capped(function, **most):
+    @functools.wraps(function)
+    def short(*args, **more):
+        call = inspect.signature(function).bind(*args, **more)
+        call.apply_defaults()
+        for name, limit in most.items():
+            call.arguments[name] = min(call.arguments[name], limit)
+        return function(*call.args, **call.kwargs)
     return short
 
-def cap_gibbs(result):
-    if "prepare" in globals() and prepare.__name__ == "prepare":
-        globals()["prepare"] = capped(prepare)
+def cap_what_was_defined(result):
+    for name, most in CAPS.items():
+        if name in globals() and not hasattr(globals()[name], "__wrapped__"):
+            globals()[name] = capped(globals()[name], **most)
 
-long_sample = pm.sample
-pm.sample = capped(pm.sample)
-get_ipython().events.register("post_run_cell", cap_gibbs)
+CAPS = {
+    "prepare": {"draws": 200, "tune": 200},
+    "milliseconds": {"seconds": 0.1},
+    "like_data": {"n": 10_000},
+}
+pm.sample = capped(pm.sample, draws=200, tune=200)
+get_ipython().events.register("post_run_cell", cap_what_was_defined)
 """
 
 
@@ -46,12 +57,15 @@ def test_runs_to_the_end_with_other_settings(short):
     assert sizes[0]["cluster"] == sizes[1]["cluster"] == 4
 
 
-@pytest.mark.parametrize("mp_ctx", ["forkserver", "spawn"])
-def test_samples_under_other_start_methods(short, mp_ctx):
-    """A process that does not fork cannot import the notebook's class from anywhere."""
-    code = f"""with model:
-    other = {{**settings, "chains": 2, "cores": 2, "mp_ctx": {mp_ctx!r}}}
-    drawn = pm.sample(draws=50, tune=50, step=steps, initvals=start, **other)
+def test_samples_where_processes_do_not_fork(short):
+    """They cannot import the notebook's class from anywhere; Windows knows no other."""
+    code = """with model:
+    other = {**settings, "chains": 2, "cores": 2, "mp_ctx": "spawn"}
+    new = [  # the notebook's have been stopped to tune in the kernel itself
+        pm.Metropolis([model["p"], model["sd"], model["means"]]),
+        VectorizedCategoricalGibbsMetropolis([model["category"]]),
+    ]
+    drawn = pm.sample(draws=50, tune=50, step=new, initvals=start, **other)
 print("sampled", dict(drawn.posterior["means"].sizes))"""
     said = "".join(out.get("text", "") for out in short.run(code))
     assert re.search(r"sampled {'chain': 2, 'draw': 50, 'cluster': 4}", said), said
