@@ -5,6 +5,7 @@ import builtins
 import os
 import pickle
 import shutil
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -21,6 +22,9 @@ ROOT = Path(__file__).parents[1]
 MD = ROOT / "gaussian_mixture_model.md"
 IPYNB = MD.with_suffix(".ipynb")
 SAMPLERS = {"pm.sample", "gibbs"}
+
+# A shell's background jobs ignore Ctrl+C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 sys.path.insert(0, str(ROOT))
 from run import Kernel, headings  # noqa: E402

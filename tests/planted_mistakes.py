@@ -133,9 +133,11 @@ TAGS, COLUMN = (
     NB + "test_each_output_that_is_not_compared_has_a_reason",
     MODEL + "test_bad_columns_are_refused",
 )
-NUMBERS, DOIS = (
-    NB + "test_numbers_of_the_prose",
-    NB + "test_every_citation_stands_in_further_reading",
+PROSE = "tests/test_prose.py::"
+NUMBERS, SOURCES, DOIS = (
+    PROSE + "test_numbers_of_the_code",
+    PROSE + "test_every_number_and_formula_has_a_source",
+    PROSE + "test_every_citation_stands_in_further_reading",
 )
 SAME = OUT + "test_outputs_are_the_stored_ones"
 SWAPPED = (
@@ -302,8 +304,8 @@ MISTAKES = {
     "number: labels not counted": (
         code(
             (
-                "log_p += gammaln(numbers + 1) - gammaln(np",
-                "log_p += 0 * gammaln(numbers + 1) - gammaln(np",
+                "names += gammaln(k + 1) - gammaln(np",
+                "names += 0 * gammaln(k + 1) - gammaln(np",
             )
         ),
         EXACT,
@@ -315,6 +317,39 @@ MISTAKES = {
     "membership without the weights": (
         code(("return np.log(p) - np.log(sd *", "return 0 * np.log(p) - np.log(sd *")),
         STEP + "test_log_components_are_the_marginal_likelihood",
+    ),
+    "many equal values let through": (
+        code(("refuse(times >= 6, ties)", "refuse(times >= 600, ties)")),
+        GIBBS + "test_bad_arguments_are_refused_in_a_sentence",
+    ),
+    "rounding errors in empty clusters": (
+        code(("    sums *= sums[..., :1] > 0  #", "    sums *= 1  #")),
+        GIBBS + "test_empty_clusters_have_sums_of_zero",
+    ),
+    "widths of nothing": (
+        code(("np.sqrt(np.minimum(inverse, 1e12))", "np.sqrt(inverse)")),
+        GIBBS + "test_equal_values_short_of_the_limit",
+    ),
+    "rounding left in a column": (
+        code(("    if times < 6:\n", "    if times < 6_000:\n")),
+        GIBBS + "test_own_column",
+    ),
+    "number: product over all clusters": (
+        code(("+ alpha) - gammaln(alpha)\n", "+ alpha + 1) - gammaln(alpha)\n")),
+        GIBBS + "test_the_number_s_factors_are_the_formula",
+    ),
+    "membership of the first draws": (
+        code(
+            (
+                'np.linspace(0, drawn.sizes["sample"] - 1, most)',
+                "np.linspace(0, most - 1, most)",
+            )
+        ),
+        STEP + "test_membership_is_bayes_rule",
+    ),
+    "worker processes that outlive the kernel": (
+        code(("        os._exit(1)\n", "        pass\n")),
+        "tests/test_bad_day.py::test_a_killed_kernel_takes_its_sampling_processes_along",
     ),
     # outputs
     "a cell edited, with its old outputs": (
@@ -353,7 +388,7 @@ MISTAKES = {
         TAGS,
     ),
     "one sampler's row from another's run": (
-        code(('("spread 5", "NUTS"): row(nuts,', '("spread 5", "NUTS"): row(trace,')),
+        code(('(first, "NUTS"): row(nuts,', '(first, "NUTS"): row(trace,')),
         OUT + "test_each_sampler_s_row_is_of_its_own_run",
     ),
     "a tenth of the draws": (
@@ -369,9 +404,25 @@ MISTAKES = {
         code(("the velocities of 82 galaxies", "the velocities of 83 galaxies")),
         NUMBERS,
     ),
+    "a number that no cell prints": (
+        code(("took 53 minutes for two", "took 35 minutes for two")),
+        SOURCES,
+    ),
+    "a number without a source": (
+        code(("Shaded bands hold", "All 7 shaded bands hold")),
+        SOURCES,
+    ),
+    "a formula": (
+        code(("\\frac{k!}{(k - k_+)!}", "\\frac{k!}{k_+!}")),
+        SOURCES,
+    ),
+    "a group that lies elsewhere": (
+        code(("and a fast group near 33", "and a fast group near 35")),
+        PROSE + "test_numbers_of_the_runs",
+    ),
     "a formula's number": (
         code(("\\operatorname{Normal}(0, 15)", "\\operatorname{Normal}(0, 10)")),
-        NUMBERS,
+        SOURCES,
     ),
     "a wrong DOI": (
         text(

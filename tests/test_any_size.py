@@ -86,7 +86,7 @@ def test_law_of_the_sums(client, shards):
     y, repeats = values(1_000_000), 6
     p, means, sd = state()
     if shards == "in memory":
-        rng, terms = np.random.default_rng(5), page.standard_terms(y[None], 0, 1)
+        rng, terms = np.random.default_rng(5), page.standard_powers(y[None], 0, 1)
         drawn = [page.sums_in_pieces(terms, p, means, sd, rng) for _ in range(repeats)]
     else:
         _, sums = in_shards(client, array(y, shards))
