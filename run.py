@@ -148,7 +148,7 @@ def execute(notebook, stored=()):
     return [round(seconds, 1) for seconds in ended]
 
 
-def put(files):
+def replace_files(files):
     """Write all files aside before the first takes its place: if one cannot be written,
     the old ones stay."""
     with tempfile.TemporaryDirectory(dir=EXECUTED.parent) as aside:
@@ -173,7 +173,7 @@ def main():
     except (CellExecutionError, DeadKernelError) as error:
         stopped = error
     executed = f"{jupytext.writes(notebook, 'ipynb')}\n".encode()
-    put({EXECUTED: executed})
+    replace_files({EXECUTED: executed})
     if stopped:
         dead = isinstance(stopped, DeadKernelError)
         reason = f"{stopped}, perhaps for want of memory." if dead else stopped
@@ -191,7 +191,9 @@ def main():
             for output in cell.outputs
             if "image/png" in output.get("data", {})
         )
-        put({SOURCE.with_suffix(".png"): base64.b64decode(thumbnail), PAIR: executed})
+        replace_files(
+            {SOURCE.with_suffix(".png"): base64.b64decode(thumbnail), PAIR: executed}
+        )
         print("the pair is up to date: commit", SOURCE, "and", PAIR)
 
 

@@ -9,15 +9,23 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import arviz as az
+import dask
+import dask.array as da
 import numpy as np
 import psutil
 import pytest
-from conftest import definitions, living, wait_until
+from conftest import living, wait_until
+from distributed import Client
 
 pytestmark = pytest.mark.machinery
-page = SimpleNamespace(**definitions())
-az, da, dask, Client = page.az, page.da, page.dask, page.Client
-gibbs, in_shards = page.gibbs, page.in_shards
+page = SimpleNamespace()  # the tutorial's definitions, once a test begins
+
+
+@pytest.fixture(scope="module", autouse=True)
+def definitions_of_the_page(tutorial):
+    vars(page).update(tutorial)
+
 
 N, K = 40_000, 3
 TRUE = dict(
@@ -39,11 +47,11 @@ def array(y, shards):
 
 
 def fit(client, y, draws=100, own_widths=True, **settings):
-    sample, sums = in_shards(client, y)
+    sample, sums = page.in_shards(client, y)
     settings = (
         dict(chains=4, draws=draws, own_widths=own_widths, categories=sums) | settings
     )
-    return gibbs(sample, K, page.priors, **settings)
+    return page.gibbs(sample, K, page.priors, **settings)
 
 
 def digits(run):
@@ -89,7 +97,7 @@ def test_law_of_the_sums(client, shards):
         rng, terms = np.random.default_rng(5), page.standard_powers(y[None], 0, 1)
         drawn = [page.sums_in_pieces(terms, p, means, sd, rng) for _ in range(repeats)]
     else:
-        _, sums = in_shards(client, array(y, shards))
+        _, sums = page.in_shards(client, array(y, shards))
         drawn = [sums(sweep, 0, 1, p, means, sd) for sweep in range(-2, repeats - 2)]
     drawn = np.moveaxis(drawn, 2, 0).reshape(-1, 3, K)  # (draws, which sum, cluster)
     weight = (
@@ -120,7 +128,7 @@ def test_the_split_does_not_matter(client, own_widths, ordered, splits):
         dict(own_widths=own_widths, draws=80, chains=16, ordered=ordered),
     )
     runs = {shards: fit(client, array(y, shards), **settings) for shards in splits}
-    runs["in memory"] = gibbs(y, K, page.priors, random_seed=3, **settings)
+    runs["in memory"] = page.gibbs(y, K, page.priors, random_seed=3, **settings)
     if not ordered:  # compare what does not depend on names
         for run in runs.values():
             order = run.posterior["means"].mean("draw").argsort(axis=-1)
@@ -149,7 +157,7 @@ def test_repeatable_to_the_digit():
         one = digits(fit(client, y, **settings))
     with local(2) as client:
         two = digits(fit(client, y, **settings))
-        sample, sums = in_shards(client, y)
+        sample, sums = page.in_shards(client, y)
         killed = []
 
         def sums_and_kills(sweep, *state):
@@ -160,7 +168,7 @@ def test_repeatable_to_the_digit():
             return sums(sweep, *state)
 
         after = digits(
-            gibbs(sample, K, page.priors, categories=sums_and_kills, **settings)
+            page.gibbs(sample, K, page.priors, categories=sums_and_kills, **settings)
         )
         assert len(killed) == 2 and not set(sum(killed, [])) & set(worker_pids(client))
     assert np.isfinite(one).all()
@@ -171,7 +179,7 @@ def test_repeatable_to_the_digit():
 def test_streams_differ(client):
     """Between shards, between sweeps before and after 0, and from the chains'."""
     y = np.tile(values(2_000), 3)
-    _, sums = in_shards(client, array(y, 3))
+    _, sums = page.in_shards(client, array(y, 3))
     several = [sums(sweep, 0, 1, *state()) for sweep in (-1, 0, 1, -1)]
     np.testing.assert_array_equal(several[0], several[3])
     parts = [
@@ -198,15 +206,15 @@ def test_nan_is_refused_by_name(client):
 
 def test_the_look(client):
     y = values()
-    sample, _ = in_shards(client, array(y, 7))
+    sample, _ = page.in_shards(client, array(y, 7))
     assert (
         10_000 <= sample.size <= 10_007
         and np.isin(sample, y).all()
         and np.unique(sample).size == sample.size
     )
-    sample, _ = in_shards(client, array(np.arange(50), 4))  # whole numbers
+    sample, _ = page.in_shards(client, array(np.arange(50), 4))  # whole numbers
     assert np.isin(sample, np.arange(50)).all() and sample.dtype == float
-    sample, _ = in_shards(client, array(y[:50], 4))
+    sample, _ = page.in_shards(client, array(y[:50], 4))
     np.testing.assert_array_equal(np.sort(sample), np.sort(y[:50]))
 
 
@@ -216,7 +224,7 @@ def test_all_workers_gone():
         dask.config.set({"distributed.scheduler.no-workers-timeout": "2 s"}),
         local() as client,
     ):
-        sample, sums = in_shards(client, array(values(), 4))
+        sample, sums = page.in_shards(client, array(values(), 4))
 
         def sums_until_all_are_gone(sweep, *state):
             if sweep == 5:
@@ -226,7 +234,7 @@ def test_all_workers_gone():
         with pytest.raises(
             Exception, match="timed out after 2.* waiting without any running workers"
         ) as caught:
-            gibbs(
+            page.gibbs(
                 sample,
                 K,
                 page.priors,

@@ -155,7 +155,7 @@ FORMULAS = {
 }
 
 
-def text():
+def page_prose():
     cells = jupytext.read(MD).cells
     prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     return prose.partition("## Further reading")[0]
@@ -171,7 +171,7 @@ NUMBER = r"\{([\d.,]*\d)\}"
 
 def assert_is_the_value(passage, value):
     plain, numbers = marked(passage)
-    assert plain in text(), f"not in the prose: {plain}"
+    assert plain in page_prose(), f"not in the prose: {plain}"
     values = np.atleast_1d(value).astype(float)
     assert len(numbers) == values.size > 0
     for number, one in zip(numbers, values):
@@ -209,10 +209,10 @@ def test_numbers_of_the_runs(executed, passage):
 
 def test_every_number_and_formula_has_a_source():
     """What is left of the prose without the passages above has neither."""
-    left = text()
+    left = page_prose()
     known = [marked(passage)[0] for passage in (*CODE, *RUNS)]
     for passage in (*FORMULAS, *known, *GIVEN, *MEASURED):
-        assert passage in text(), f"not in the prose: {passage}"
+        assert passage in page_prose(), f"not in the prose: {passage}"
         left = left.replace(passage, " ")
     for test in FORMULAS.values():
         module, name = test.split(".")
@@ -229,9 +229,9 @@ def test_every_number_and_formula_has_a_source():
 
 
 def test_figures_are_numbered_as_they_are_cited():
-    captions = re.findall(r"^\*\*Figure (\d+)\.", text(), flags=re.M)
+    captions = re.findall(r"^\*\*Figure (\d+)\.", page_prose(), flags=re.M)
     assert captions == [str(i + 1) for i in range(len(captions))]
-    assert set(re.findall(r"Figure (\d+)", text())) <= set(captions)
+    assert set(re.findall(r"Figure (\d+)", page_prose())) <= set(captions)
 
 
 def test_every_citation_stands_in_further_reading():
@@ -240,5 +240,5 @@ def test_every_citation_stands_in_further_reading():
     reading = prose.partition("## Further reading")[2].partition("\n## ")[0]
     listed = re.findall(r"\[doi:([^\]]+)\]\(https://doi\.org/([^)]+)\)", reading)
     assert listed and all(shown == address for shown, address in listed)
-    cited = re.findall(r"https://doi\.org/([^)]+)\)", text())
+    cited = re.findall(r"https://doi\.org/([^)]+)\)", page_prose())
     assert set(cited) <= {address for _, address in listed}
