@@ -145,7 +145,7 @@ def execute(notebook, stored=()):
         over.set()
         watcher.join()
         show("", end="")
-    return [round(seconds, 1) for seconds in ended]
+    return [round(seconds) for seconds in ended]  # JavaScript knows no 85.0
 
 
 def replace_files(files):

@@ -220,7 +220,7 @@ MISTAKES = {
             "if not (r_hat <= 1.01 and ess >= 400)", "if r_hat > 1.01 or ess < 400"
         ),
     },
-    "test_step_method.py::test_log_components_are_the_marginal_likelihood": {
+    "test_after_sampling.py::test_log_components_are_the_marginal_likelihood": {
         "membership without the weights": in_pair(
             "return np.log(p) - np.log(sd *", "return 0 * np.log(p) - np.log(sd *"
         ),
@@ -246,11 +246,14 @@ MISTAKES = {
         ),
     },
     "test_gibbs.py::test_the_number_s_factors_are_the_formula": {
+        "number: three digits": in_pair(
+            "np.log(1.0 * (k >= occupied))", "np.log(k >= occupied)"
+        ),
         "number: product over all clusters": in_pair(
             "+ alpha) - gammaln(alpha)\n", "+ alpha + 1) - gammaln(alpha)\n"
         ),
     },
-    "test_step_method.py::test_membership_is_bayes_rule": {
+    "test_after_sampling.py::test_membership_is_bayes_rule": {
         "membership of the first draws": in_pair(
             'np.linspace(0, drawn.sizes["sample"] - 1, most)',
             "np.linspace(0, most - 1, most)",
@@ -346,6 +349,30 @@ MISTAKES = {
         ),
         "a requirement that is not locked": in_file(
             "requirements.in", "pre-commit\n", "pre-commit\nnbdime\n"
+        ),
+    },
+    "test_after_sampling.py::test_replicates_follow_the_draws": {
+        "replicates of the first draws": in_pair(
+            "for i in rng.choice(len(p), count):", "for i in range(count // 8):"
+        ),
+        "replicates of one width": in_pair(
+            "width = sd[i][category] if", "width = sd[i][0] if"
+        ),
+    },
+    "test_after_sampling.py::test_replicates_are_compared_with_the_data": {
+        "a verdict on one side only": in_pair(
+            "low <= measure(data) <= high]", "measure(data) <= high]"
+        ),
+    },
+    "test_after_sampling.py::test_curves_are_the_densities": {
+        "curves of one draw": in_pair(
+            "ax.plot(x, curve.mean(axis=0), label=label",
+            "ax.plot(x, curve[0], label=label",
+        ),
+    },
+    "test_after_sampling.py::test_one_bad_variable_is_enough_for_no": {
+        "verdict by the mean R-hat": in_pair(
+            'checks["r_hat"].max(skipna=False)', 'checks["r_hat"].mean()'
         ),
     },
     "test_bad_day.py::test_a_cell_that_raises": {

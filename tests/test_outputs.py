@@ -131,6 +131,16 @@ def test_converged(executed):
     assert inside.sum() >= 6, f"truth outside its interval:\n{summary[~inside]}"
 
 
+def test_probabilities_are_worth_their_name(executed):
+    """As many of the likeliest clusters are right as their probabilities promise."""
+    hits, of_cluster = executed.evaluate("hits"), executed.evaluate("of_cluster")
+    assert hits["points"].sum() == len(of_cluster)
+    best = of_cluster.max(axis=1)
+    right = executed.evaluate("(likely == true_cluster).sum()")
+    assert hits["right"].sum() == right
+    assert abs(right - best.sum()) < 4 * np.sqrt((best * (1 - best)).sum())
+
+
 def test_the_run_is_the_specified_one(executed):
     sizes = {
         name: executed.evaluate(f"dict({name}.posterior.sizes)")

@@ -1,6 +1,5 @@
 """The tutorial's step method is the stock class's Markov kernel, and refuses models where it would not be."""
 
-import arviz as az
 import numpy as np
 import pymc3 as pm
 import pytest
@@ -251,36 +250,3 @@ def test_takes_one_variable_and_only_a_categorical_one(tutorial):
             cls(vars=[a, b])
         with pytest.raises(ValueError, match="categorical"):
             cls(vars=[x])
-
-
-def test_log_components_are_the_marginal_likelihood(tutorial):
-    """The terms that memberships, curves and the density add up, against SciPy's."""
-    rng = np.random.default_rng(0)
-    posterior = {
-        "p": rng.dirichlet(np.ones(K), (2, 5)),
-        "means": rng.standard_normal((2, 5, K)),
-    }
-    posterior["sd"] = rng.uniform(0.5, 2, (2, 5))
-    dims = {"p": ["cluster"], "means": ["cluster"]}
-    log_terms = tutorial["log_components"](
-        Y, az.from_dict(posterior, dims=dims), most=10
-    )
-    p, means, sd = (posterior[name].reshape(10, -1, 1) for name in ("p", "means", "sd"))
-    expected = (p * stats.norm.pdf(Y, means, sd)).sum(axis=1)
-    np.testing.assert_allclose(np.exp(log_terms).sum(axis=1), expected, rtol=1e-12)
-
-
-def test_membership_is_bayes_rule(tutorial):
-    """p_j Normal(x | μ_j, σ) over the sum of such terms, averaged over the draws."""
-    rng, x = np.random.default_rng(0), np.linspace(-3, 3, 25_001)
-    p, means = rng.dirichlet(np.ones(K), (2, 50)), rng.standard_normal((2, 50, K))
-    sd = rng.uniform(0.5, 2, (2, 50))
-    dims = {"p": ["cluster"], "means": ["cluster"]}
-    run = az.from_dict({"p": p, "means": means, "sd": sd}, dims=dims)
-    found = tutorial["membership"](x, run)
-    assert found.shape == (x.size, K)
-    terms = p[..., None] * stats.norm.pdf(x, means[..., None], sd[..., None, None])
-    shares = (terms / terms.sum(axis=2, keepdims=True)).mean(axis=(0, 1)).T
-    # of the draws it may take some more often than others
-    np.testing.assert_allclose(found, shares, atol=0.02)
-    np.testing.assert_allclose(found.sum(axis=1), 1)
