@@ -67,6 +67,8 @@ sphinxcontrib.katex.NODEJS_BINARY = str(
     Path(playwright.__file__).parent / "driver" / "node"
 )
 sphinxcontrib.katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True
+# Node.js takes longer to start from a cold disk than the five seconds of the default, and would be left waiting for ever.
+sphinxcontrib.katex.STARTUP_TIMEOUT = sphinxcontrib.katex.RENDER_TIMEOUT = 120
 
 html_theme = "pydata_sphinx_theme"
 html_title = project

@@ -14,6 +14,7 @@ FALSE_ALARM = 0.001  # that a sampler fails a test of coverage though it is righ
 
 
 @pytest.mark.long
+@pytest.mark.timeout(0)
 def test_converges_and_covers_the_truth_on_other_data(tutorial, monkeypatch):
     """Data and chains from other seeds, through the notebook's own cells and settings."""
     sample = pm.sample

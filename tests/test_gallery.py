@@ -44,6 +44,7 @@ def site(tmp_path_factory):
         env=os.environ | published,
         capture_output=True,
         text=True,
+        timeout=600,
     )
     assert run.returncode == 0, run.stderr[-2000:]
     return site
@@ -128,13 +129,13 @@ def kinds(soups):
 
 
 def scroll(page):
-    """Down to the end, as a reader, so that all that is lazy gets loaded."""
+    """From picture to picture down to the end, so that all that is lazy gets loaded."""
     page.evaluate("""async () => {
-        for (let y = 0; y < document.body.scrollHeight; y += 500) {
-            scrollTo(0, y);
-            await new Promise(requestAnimationFrame);
+        for (const image of document.images) {
+            image.scrollIntoView({behavior: "instant"});
+            await image.decode();
         }
-        await Promise.all([...document.images].map(img => img.decode()));
+        scrollTo({top: document.body.scrollHeight, behavior: "instant"});
     }""")
 
 

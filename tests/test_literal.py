@@ -30,6 +30,7 @@ def statistics(posterior, points):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(0)
 def test_the_stock_step_samples_the_same_posterior(tutorial):
     names, model = dict(tutorial), tutorial["model"]
     exec(compile(parsed(cell_that_defines("trace")), "", "exec"), names)
