@@ -209,24 +209,3 @@ def test_a_missing_compiler_is_told(tutorial, monkeypatch, missing):
     with theano.config.change_flags(**flags):
         with pytest.raises(RuntimeError, match="apt install.*xcode-select.*conda inst"):
             exec(compile(parsed(cell), MD.name, "exec"), dict(tutorial))
-
-
-def test_exercise_of_clusters_that_run_empty(tutorial):
-    run = tutorial["gibbs"](
-        tutorial["data"], 4, tutorial["priors"], concentration=0.01, draws=500
-    ).posterior
-    smallest = run["p"].min("cluster")
-    assert (smallest < 0.001).mean() > 0.5
-    idle = run["means"].where(run["p"] == smallest).values
-    assert np.nanstd(idle) > 0.8 * tutorial["priors"]["scale"]
-
-
-def test_exercise_of_one_cluster_less(tutorial):
-    t, most = tutorial, []
-    for column in (t["velocities"], t["velocities"][7:]):
-        priors, options = t["own_priors"](column), dict(draws=3_000, tune=1_000)
-        run = t["gibbs"](
-            column, priors=priors, own_widths=True, **t["reserve"], **options
-        )
-        most.append(t["number_of_clusters"](run)[0]["occupied"].idxmax())
-    assert most[1] == most[0] - 1
