@@ -42,7 +42,7 @@ CODE = {
     "cut off at {8}, and": "reserve['k'].size",
     "Numbers over {8} have": "default(number_of_clusters, 'largest')",
     "a billion points are {200} shards of five million, and a sweep of four chains "
-    "takes each of 200 cores {0.3} seconds": "1e9 / 5e6, 5e6 * 4 * 15e-9",
+    "takes each of 200 cores {0.3} seconds": "1e9 / 5e6, 5e6 * 4 * 16e-9",
     "It moves at most {5} kB a shard, {1} MB in all": "5, 200 * 5e-3",
 }
 # What runs print, in the names of the executed notebook.
@@ -103,11 +103,11 @@ MEASURED = {
         "the original of pymc-examples as it was, 2 chains with cores=1 on two cores, "
         "3,165 s, PyMC3 3.11.6: smallest bulk effective size by ArviZ's summary"
     ),
-    "for three clusters about 15 ns a point and chain on each of two cores": (
-        "`seconds_a_sweep` of 10**7 points in two shards on two workers: 0.077 s"
+    "for three clusters about 16 ns a point and chain on each of two cores": (
+        "`seconds_a_sweep` of 10**7 points on two workers, less that of 100: 0.079 s"
     ),
-    "ten million points took 61 seconds and 0.5 GB for 170 sweeps, a hundred million "
-    "223 seconds and 1.3 GB for 70": (
+    "ten million points took 66 seconds and 0.8 GB for 170 sweeps, a hundred million "
+    "248 seconds and 1.5 GB for 70": (
         "the section's cell with y = like_data(10**7, 2) and (10**8, 20), four chains, "
         "the whole of it; the sum of the processes' proportional set sizes, twice a second"
     ),
