@@ -220,6 +220,10 @@ MISTAKES = {
             "if not (r_hat <= 1.01 and ess >= 100 * len(drawn))",
             "if r_hat > 1.01 or ess < 100 * len(drawn)",
         ),
+        "verdict on the number at an R-hat of 1.1": in_pair(
+            "if not (r_hat <= 1.01 and ess >= 100 * len",
+            "if not (r_hat <= 1.1 and ess >= 100 * len",
+        ),
     },
     "test_after_sampling.py::test_log_components_are_the_marginal_likelihood": {
         "membership without the weights": in_pair(
@@ -290,6 +294,12 @@ MISTAKES = {
             "hits", "text/html", lambda x: x.replace("<td>", "<td>1", 1)
         ),
         "a figure without its line": in_output("agreement", "image/png", faint),
+    },
+    "test_outputs.py::test_new_values_are_evidence_themselves": {
+        "membership of new values as of the data": in_pair(
+            "at_x = component.mean(axis=0) / component.sum(axis=1).mean(axis=0)",
+            "at_x = (component / component.sum(axis=1, keepdims=True)).mean(axis=0)",
+        ),
     },
     "test_outputs.py::test_autocorrelation_is_of_the_variables_in_their_titles": {
         "a figure of sd that draws means": in_pair(
@@ -367,6 +377,16 @@ MISTAKES = {
         "a requirement that is not locked": in_file(
             "requirements.in", "pre-commit\n", "pre-commit\nnbdime\n"
         ),
+        "an ipykernel that loses requests": in_file(
+            "requirements.in", "ipykernel<7", "ipykernel"
+        ),
+    },
+    "test_notebook.py::test_every_test_is_run_by_one_of_the_commands": {
+        "testpaths without the outputs": in_file(
+            "pyproject.toml",
+            'testpaths = ["tests"]',
+            'testpaths = ["tests/test_model.py", "tests/test_notebook.py"]',
+        ),
     },
     "test_after_sampling.py::test_replicates_follow_the_draws": {
         "replicates of the first draws": in_pair(
@@ -390,6 +410,9 @@ MISTAKES = {
     "test_after_sampling.py::test_one_bad_variable_is_enough_for_no": {
         "verdict by the mean R-hat": in_pair(
             'checks["r_hat"].max(skipna=False)', 'checks["r_hat"].mean()'
+        ),
+        "verdict that takes an R-hat of 1.05": in_pair(
+            "passed = r_hat <= 1.01", "passed = r_hat <= 1.05"
         ),
     },
     "test_bad_day.py::test_a_cell_that_raises": {

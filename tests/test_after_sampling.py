@@ -134,6 +134,8 @@ def test_one_bad_variable_is_enough_for_no(tutorial):
     assert verdict(sd=0 * good["sd"]) != "converged"  # it never moved: no R-hat
     apart = good["means"] + np.multiply.outer(one_chain, np.tile([0, 1], (500, 1)))
     assert verdict(means=apart) != "converged"
+    nearly = good["means"] + 0.5 * (apart - good["means"])
+    assert verdict(means=nearly) != "converged"  # an R-hat of some 1.03
     assert verdict(sd=good["sd"] * (1 + 2 * one_chain[:, None])) != "converged"
     few = {name: draws[:, :80] for name, draws in good.items()}
     assert verdict(**few) != "converged"

@@ -412,6 +412,9 @@ def test_a_number_that_stands_still_is_not_trusted(tutorial):
     table, verdict = tutorial["number_of_clusters"](constant)
     assert verdict == "the chains agree"
     np.testing.assert_allclose(table["k"].loc[1:3], 1 / 3, atol=0.05)
+    free[:8] = np.where(rng.random((8, 500)) < 0.4, 3, free[:8])  # R-hat some 1.02
+    constant.posterior["occupied"] = (("chain", "draw"), free[:, :100])
+    assert "NOT TO BE TRUSTED" in tutorial["number_of_clusters"](constant)[1]
 
 
 # columns of one's own

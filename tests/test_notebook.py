@@ -192,3 +192,21 @@ def test_lock_is_in_step_with_the_requirements():
     )
     for line in source.split("\n\n")[0].splitlines()[1:]:
         assert "==" in line, f"pin {line}"
+    # what breaks only when the lock is made anew
+    held = {one.name: str(one.specifier) for one in wanted if "<" in str(one.specifier)}
+    assert held == {"fastprogress": "<1.1", "setuptools": "<74", "ipykernel": "<7"}
+
+
+def test_every_test_is_run_by_one_of_the_commands(pytestconfig):
+    """By `make test`, or by `make machinery` and the long looks, which say so."""
+    paths = [ROOT / path for path in pytestconfig.getini("testpaths")]
+    for file in (ROOT / "tests").glob("test_*.py"):
+        assert file in paths or set(file.parents) & set(paths), f"{file} is left out"
+    assert "test_*.py" in pytestconfig.getini("python_files")
+    options = pytestconfig.getini("addopts")
+    assert options[:2] == ["-m", "not machinery and not long"]
+    assert not [one for one in options if re.match("-k|--ignore|--deselect", one)]
+    makefile = (ROOT / "Makefile").read_text()
+    commands = re.findall(r"^\t\.venv/bin/pytest(.*)$", makefile, flags=re.M)
+    long = [f" -s -m long tests/test_{name}.py" for name in ("literal", "convergence")]
+    assert commands == ["", " -m machinery", *long]

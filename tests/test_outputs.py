@@ -123,6 +123,17 @@ def test_figures_are_told_apart(stored):
     assert far(Image.fromarray(without)) > FAINT
 
 
+def test_new_values_are_evidence_themselves(executed):
+    """Figure 6's curves: means of p_j Normal_j(x) over the mean of their sum."""
+    terms = np.exp(executed.evaluate("log_components(x, trace)"))
+    expected = terms.mean(axis=0) / terms.mean(axis=0).sum(axis=0)
+    at_x = executed.evaluate("at_x")
+    np.testing.assert_allclose(at_x, expected, rtol=1e-6)
+    assert (
+        np.abs((terms / terms.sum(axis=1, keepdims=True)).mean(0) - at_x).max() > 1e-4
+    )
+
+
 def drawn(executed, name, axes="axes"):
     """Title and lines of each of the axes that the cell leaves, executed once more."""
     executed.run(ast.unparse(parsed(cell_that_defines(name))))
