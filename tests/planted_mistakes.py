@@ -220,10 +220,6 @@ MISTAKES = {
             "if not (r_hat <= 1.01 and ess >= 100 * len(drawn))",
             "if r_hat > 1.01 or ess < 100 * len(drawn)",
         ),
-        "verdict on the number at an R-hat of 1.1": in_pair(
-            "if not (r_hat <= 1.01 and ess >= 100 * len",
-            "if not (r_hat <= 1.1 and ess >= 100 * len",
-        ),
     },
     "test_after_sampling.py::test_log_components_are_the_marginal_likelihood": {
         "membership without the weights": in_pair(
@@ -239,11 +235,6 @@ MISTAKES = {
         "ties on one value alone": in_pair("[: k - 1].sum()", "[:1].sum()"),
         "noise as wide as the smallest step": in_pair(
             "steps[frequent.argmax()]", "steps.min()"
-        ),
-    },
-    "test_gibbs.py::test_empty_clusters_have_sums_of_zero": {
-        "rounding errors in empty clusters": in_pair(
-            "    sums *= sums[..., :1] > 0  #", "    sums *= 1  #"
         ),
     },
     "test_gibbs.py::test_equal_values_short_of_the_limit": {
