@@ -358,16 +358,24 @@ def test_equal_values_short_of_the_limit(tutorial):
     assert np.isfinite(again.posterior["sd"]).all()  # one width: ties do no harm
 
 
-def test_empty_clusters_have_sums_of_zero(tutorial):
+@pytest.mark.parametrize(
+    "n, chains, k", [(11, 5, 9), (49, 4, 9), (440, 1, 7), (510, 6, 7)]
+)
+def test_empty_clusters_have_sums_of_zero(tutorial, n, chains, k):
     """Rounding errors in them would grow without limit where a width is small.
 
-    Whether there are any depends on the kernels that OpenBLAS has for the processor:
-    OPENBLAS_CORETYPE=Nehalem has some."""
-    y = np.random.default_rng(0).normal(0, 1, 50)
-    powers = tutorial["standard_powers"](y[None], 0.1, 0.3)
-    state = np.full((8, 3), 1 / 3), np.tile([-1.0, 0, 1e4], (8, 1)), np.ones((8, 3))
+    In which shapes there are any depends on OpenBLAS's kernels for the processor."""
+    y = np.random.default_rng(0).normal(0, 1, n)
+    powers = tutorial["standard_powers"](y[None], -5, 0.7)
+    means = np.where(np.arange(k) % 2, 1e4, 7 + 0.3 * np.arange(k))
+    state = (
+        np.full((chains, k), 1 / k),
+        np.tile(means, (chains, 1)),
+        np.ones((chains, k)),
+    )
     sums = tutorial["cluster_sums"](powers, *state, np.random.default_rng(0))
-    np.testing.assert_array_equal(sums[:, :, 2], 0)
+    np.testing.assert_array_equal(sums[:, :, 1::2], 0)
+    assert sums[0].sum() == n * chains
 
 
 # the number of clusters
