@@ -237,11 +237,6 @@ MISTAKES = {
             "steps[frequent.argmax()]", "steps.min()"
         ),
     },
-    "test_gibbs.py::test_empty_clusters_have_sums_of_zero": {
-        "rounding errors in empty clusters": in_pair(
-            "    sums *= sums[..., :1] > 0  #", "    sums *= 1  #"
-        ),
-    },
     "test_gibbs.py::test_equal_values_short_of_the_limit": {
         "widths of nothing": in_pair(
             "np.sqrt(np.minimum(inverse, 1e12))", "np.sqrt(inverse)"
