@@ -1,0 +1,307 @@
+"""A column of numbers as places with counts: checks, resolution, priors from the range.
+
+A sweep of the sampler needs of the data only how often each value occurs. A place is a
+set of neighboring values, kept as their count, mean and standard deviation: one value,
+however often it occurs, or, of columns with many different values, a narrow interval.
+"""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+
+FINE_CELLS = 2**14  # of the grid on which long arrays are counted
+SORTED_WHOLE = 200_000  # values that are sorted rather than counted on that grid
+FAR = 1e6  # times the distance of the rest: a value there stands for something else
+
+
+@dataclass
+class Column:
+    """A column as places, in standard units: value = location + scale * z.
+
+    count, mean, sd : of each place, (places,); sd is zero where all values are the same
+    size : number of values
+    low, high : smallest and largest value, in the data's units
+    step : the resolution of the values, in the data's units (see `resolution`)
+    """
+
+    count: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+    location: float
+    scale: float
+    size: int
+    low: float
+    high: float
+    step: float
+
+    @property
+    def floor(self):
+        """The smallest width of a cluster, in standard units.
+
+        A normal density may promise a recorded value no more than the probability of
+        the interval that was rounded to it: 1 / sqrt(2 pi) / width <= 1 / step.
+        """
+        return self.step / np.sqrt(2 * np.pi) / self.scale
+
+    def as_points(self):
+        """The same column with a place for each single value."""
+        repeated = (np.repeat(x, self.count.astype(int)) for x in (self.mean, self.sd))
+        return replace(self, count=np.ones(self.size), **dict(zip(("mean", "sd"), repeated)))
+
+
+def checked_values(data):
+    """A column as floats, shape (n,), NaN where a value is missing.
+
+    data : array, list, Series or other column of numbers, shape (n,)
+    Raises ValueError, with what to do, unless it is one column of real numbers.
+    """
+    if np.ma.isMaskedArray(data):
+        data = data.astype(float).filled(np.nan)
+    if np.ndim(data) != 1:
+        shape = np.shape(data)
+        raise ValueError(
+            f"data has shape {shape}: give one column of numbers, shape (n,)."
+        )
+    series = pd.Series(data).reset_index(drop=True)
+    types = pd.api.types
+    kind = types.infer_dtype(series, skipna=True)
+    numbers = ("integer", "floating", "mixed-integer-float", "decimal", "empty")
+    numeric = types.is_numeric_dtype(series) or kind in numbers
+    if not numeric or types.is_bool_dtype(series) or types.is_complex_dtype(series):
+        unread = pd.to_numeric(series.astype(str), errors="coerce").isna()
+        text = series[unread & series.notna()]
+        if kind in ("string", "mixed", "mixed-integer") and not text.empty:
+            raise ValueError(
+                f"data[{text.index[0]}] is {text.iloc[0]!r}, which is no number: mend it,"
+                ' or pd.to_numeric(data, errors="coerce").dropna() leaves all such out.'
+            )
+        advice = "take the numbers that were measured"
+        if kind == "string" or kind.startswith("mixed"):
+            advice = "pd.to_numeric(data) makes numbers of them"
+        raise ValueError(f"The values of data are not numbers but {kind}: {advice}.")
+    values = series.to_numpy(dtype=float, na_value=np.nan)
+    infinite = np.flatnonzero(np.isinf(values))
+    if infinite.size:
+        i = infinite[0]
+        raise ValueError(f"data[{i}] is {values[i]}: leave infinite values out.")
+    return values
+
+
+def combined(parts, labels):
+    """Merge places of one label, labels being in order: (3, places) to (3, fewer)."""
+    count, mean, sd = parts
+    first = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))
+    total = np.add.reduceat(count, first)
+    offset = mean[first]  # sums about a value nearby keep their digits
+    away = mean - np.repeat(offset, np.diff(first, append=len(mean)))
+    unit = np.abs(away).max() + sd.max() or 1.0  # squares of tiny numbers vanish
+    away, sd = away / unit, sd / unit
+    average = np.add.reduceat(count * away, first) / total
+    square = np.add.reduceat(count * (sd**2 + away**2), first) / total
+    variance = np.maximum(square - average**2, 0)
+    return np.array([total, offset + unit * average, unit * np.sqrt(variance)])
+
+
+def stretched(values, center, spread):
+    """Values about a center on a scale that is logarithmic far out."""
+    return np.arcsinh((values - center) / spread)
+
+
+def merged(parts, most):
+    """At most `most` places of (3, places), or up to 2 * `most` if they are exact.
+
+    Half of the budget goes by the number of points and half by the stretch of values.
+    """
+    parts = parts[:, np.argsort(parts[1], kind="stable")]
+    same = np.cumsum(np.diff(parts[1], prepend=parts[1, :1]) > 0)
+    parts = combined(parts, same)
+    count, mean, sd = parts
+    if len(count) <= 2 * most and not sd.any() or len(count) <= most:
+        return parts
+    share = (count.cumsum() - count / 2) / count.sum()
+    low, center, high = np.interp([0.1, 0.5, 0.9], share, mean)
+    stretch = stretched(mean, center, (high - low) / 2 or np.ptp(mean))
+    stretch = (stretch - stretch[0]) / (stretch[-1] - stretch[0])
+    return combined(parts, np.floor(most * (1 - 1e-9) * (share + stretch) / 2))
+
+
+def counted_on_grid(values, some, cells=FINE_CELLS, piece=50_000):
+    """Places of a long array, (3, places): cells of a fine grid, in one pass.
+
+    some : a sample of the values, from which the middle and the scale of the grid follow
+    """
+    low, center, high = np.quantile(some, [0.1, 0.5, 0.9])
+    spread = (high - low) / 2 or np.ptp(values)
+    first, last = stretched(np.array([values.min(), values.max()]), center, spread)
+    sums = np.zeros((3, cells))
+    for i in range(0, values.size, piece):  # pieces stay in the processor's cache
+        z = (values[i : i + piece] - center) / spread
+        cell = ((np.arcsinh(z) - first) * ((cells - 1e-6) / (last - first))).astype(int)
+        sums[0] += np.bincount(cell, minlength=cells)
+        sums[1] += np.bincount(cell, z, minlength=cells)
+        sums[2] += np.bincount(cell, z * z, minlength=cells)
+    count, total, square = sums[:, sums[0] > 0]
+    variance = np.maximum(square / count - (total / count) ** 2, 0)
+    return np.array([count, center + spread * total / count, spread * np.sqrt(variance)])
+
+
+def counted(values, most):
+    """What is kept of an array of values, of which some may be missing: a dictionary.
+
+    parts : places, (3, places); some : a sample of the values; low, high : their range
+    missing : how many are NaN or infinite; without any other value the rest is empty
+    """
+    values = np.asarray(values, dtype=float).ravel()
+    missing = values.size - np.count_nonzero(np.isfinite(values))
+    if missing:
+        values = values[np.isfinite(values)]
+    some = values[:: 1 + values.size // SORTED_WHOLE]
+    kept = dict(parts=np.zeros((3, 0)), some=some[:0], missing=missing)
+    if not values.size:
+        return kept
+    kept.update(some=some[:: 1 + some.size // (20 * most)], low=values.min())
+    kept["high"] = values.max()
+    if values.size > SORTED_WHOLE and len(np.unique(kept["some"])) > 2 * most:
+        kept["parts"] = merged(counted_on_grid(values, some), 4 * most)
+        return kept
+    if values.size > SORTED_WHOLE:  # hashing is linear where sorting is not
+        counts = pd.Series(values).value_counts(sort=False)
+        different, count = counts.index.to_numpy(), counts.to_numpy()
+    else:
+        different, count = np.unique(values, return_counts=True)
+    parts = np.array([count, different, np.zeros(len(count))])
+    kept["parts"] = merged(parts, 4 * most)
+    return kept
+
+
+def resolution(values):
+    """The step in which values are written, as far as a sample of them, (n,), tells.
+
+    It is the fewest decimals that reproduce them all. Where there are none, it is the
+    smallest difference between two values if some occur twice, as in logarithms of
+    rounded values, and otherwise what the digits of a float allow.
+    """
+    largest = np.abs(values).max()
+    some = np.unique(values[:: 1 + values.size // 1_000])
+    exponents = [Decimal(f"{x:.12e}").normalize().as_tuple()[2] for x in some if x]
+    step = float(f"1e{min(exponents)}")
+    if step > 1e-12 * largest:
+        return step
+    different = np.unique(values)
+    gaps = np.diff(different)
+    gaps = gaps[gaps > 1e-12 * largest]
+    repeated = different.size < values.size and gaps.size
+    return gaps.min() if repeated else np.spacing(largest)
+
+
+def refuse_fill_values(parts):
+    """ValueError if a few values lie so far out that they stand for something else."""
+    count, value = parts[:2]
+    share = (count.cumsum() - count / 2) / count.sum()
+    away = np.abs(value / 2 - np.interp(0.5, share, value) / 2)
+    order = np.argsort(away)
+    away, inside = away[order], count[order].cumsum() / count.sum()
+    jump = (away[1:] > FAR * away[:-1]) & (away[:-1] > 0) & (inside[:-1] > 0.5)
+    if jump.any():
+        far = value[order[np.flatnonzero(jump)[0] + 1]]
+        raise ValueError(
+            f"The value {far:.15g} lies a million times farther out than the rest: if it "
+            "stands for a missing value leave it out, else give it a column of its own."
+        )
+
+
+def in_blocks(collection, most):
+    """`counted` of every block of a Dask array or Dask Series, in their order.
+
+    One pass, with no random numbers and no state in the workers. Raises ValueError that
+    names blocks with missing values and RuntimeError if the cluster fails.
+    """
+    if hasattr(collection, "to_dask_array"):
+        collection = collection.to_dask_array()
+    if collection.ndim != 1:
+        raise ValueError(f"data has {collection.ndim} dimensions: give one column.")
+    blocks = collection.map_blocks(
+        _one_block, most, dtype=object, chunks=((1,) * collection.numblocks[0],)
+    )
+    try:
+        found = list(blocks.compute())
+    except (ValueError, TypeError):  # of the reader's own functions: they say it best
+        raise
+    except Exception as error:
+        name = type(error).__name__
+        raise RuntimeError(
+            f"Dask could not count the column: {name}: {error}. Look at its cluster, "
+            "which may have lost all its workers, and run this again."
+        ) from error
+    bad = {i: one["missing"] for i, one in enumerate(found) if one["missing"]}
+    if bad:
+        where = ", ".join(f"{n:,} in partition {i}" for i, n in list(bad.items())[:5])
+        raise ValueError(
+            f"data has missing or infinite values, {where}: leave them out, as "
+            "data.dropna() does."
+        )
+    return found
+
+
+def _one_block(block, most):
+    """`counted` as a block of a Dask array of objects."""
+    return np.array([counted(block, most), None], dtype=object)[:1]
+
+
+def as_column(data, most=1_000):
+    """A column as places with counts.
+
+    data : array, list or Series of numbers, (n,), or a Dask array or Dask column; a
+        `Column` is returned as it is
+    most : largest number of places. Up to 2 * `most` different values are kept exactly;
+        of more, neighbors share a place. What is kept is then exact but for the weights
+        of the clusters, taken at the place's middle. That is good where every cluster
+        is wider than the places that it covers, as a second run with twice as many
+        shows, and not for a cluster that is narrower than a place.
+
+    Raises ValueError for what is not a column of numbers, for missing, infinite and fill
+    values, and if all values are the same.
+    """
+    if isinstance(data, Column):
+        return data
+    if hasattr(data, "dask"):
+        found = in_blocks(data, most)
+    else:
+        values = checked_values(data)
+        missing = np.flatnonzero(np.isnan(values))
+        if missing.size:
+            raise ValueError(
+                f"data[{missing[0]}] is missing ({missing.size:,} such in all): leave "
+                "missing values out, as data.dropna() does."
+            )
+        found = [counted(values, most)]
+    found = [one for one in found if one["parts"].size]
+    if not found:
+        raise ValueError("data is empty: give a column with at least two values.")
+    low, high = min(x["low"] for x in found), max(x["high"] for x in found)
+    if low == high:
+        raise ValueError(f"All values of data are {low:g}: there is nothing to fit.")
+    if high / 2 - low / 2 > np.finfo(float).max / 4:
+        raise ValueError("The values of data are too large for a computer: rescale them.")
+    count, mean, sd = merged(np.concatenate([x["parts"] for x in found], axis=1), most)
+    refuse_fill_values((count, mean))
+    step = resolution(np.concatenate([x["some"] for x in found]))
+    location = np.interp(0.5, (count.cumsum() - count / 2) / count.sum(), mean)
+    z, unit = mean - location, np.abs(mean - location).max()
+    scale = unit * np.sqrt((count * ((z / unit) ** 2 + (sd / unit) ** 2)).sum() / count.sum())
+    size = int(count.sum())
+    return Column(count, z / scale, sd / scale, location, scale, size, low, high, step)
+
+
+def range_priors(data):
+    """Priors from the range R of data: means ~ Normal(middle, R), widths up to R.
+
+    Of own widths R is the scale in the prior of Richardson and Green (1997). Returns a
+    dictionary: center, scale and widest, in the data's units.
+    """
+    column = as_column(data)
+    width = column.high - column.low
+    center = column.low + width / 2
+    return dict(center=center, scale=width, widest=width)

@@ -1,0 +1,556 @@
+"""A sampler of mixtures of normal distributions: many chains at once, in NumPy.
+
+A sweep draws categories, number, weights, means and widths from their full conditionals
+(Diebolt and Robert 1994, doi:10.1111/j.2517-6161.1994.tb01985.x; the number by the
+telescoping sampler of Frühwirth-Schnatter, Malsiner-Walli and Grün 2021,
+doi:10.1214/21-BA1294). Where that moves slowly it also splits and merges clusters, the
+categories summed out (Richardson and Green 1997, doi:10.1111/1467-9868.00095).
+
+Everything is in standard units. Chains come first: p, means and sd are (chains, k), and
+a chain that has fewer clusters than others has weights of zero at the end.
+"""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln
+from tqdm import tqdm
+
+from .data import as_column, range_priors
+
+TINY = 1e-300  # keeps the weight of a cluster that is all but empty over zero
+
+
+@dataclass
+class State:
+    """Weights, means and widths, (chains, k) each, and the numbers of clusters, (chains,)."""
+
+    p: np.ndarray
+    means: np.ndarray
+    sd: np.ndarray
+    number: np.ndarray
+
+    @property
+    def exists(self):
+        return np.arange(self.p.shape[1]) < self.number[:, None]
+
+    def taken(self, order):
+        """The state with its clusters in another order, (chains, k)."""
+        each = (np.take_along_axis(x, order, 1) for x in (self.p, self.means, self.sd))
+        return State(*each, self.number)
+
+
+@dataclass
+class Model:
+    """Data and priors of a mixture, in standard units.
+
+    z, count, variance : of each place, (1, places), or (chains, places) if every chain
+        has data of its own
+    prior, alpha : of each number of clusters from 1, (largest,)
+    center, scale : of the normal prior of the means; widest, floor : bounds of widths,
+        of which `widest` is the scale of the prior if clusters have their own
+    """
+
+    z: np.ndarray
+    count: np.ndarray
+    variance: np.ndarray
+    prior: np.ndarray
+    alpha: np.ndarray
+    center: float
+    scale: float
+    widest: float
+    floor: float
+    own_widths: bool
+    min_weight: float
+    rng: np.random.Generator
+
+    def __post_init__(self):
+        self.numbers = np.flatnonzero(self.prior) + 1
+        self.unknown = self.numbers.size > 1
+        self.single = (self.count == 1).all()
+        self.size = self.count.sum(axis=1, keepdims=True)
+        k, alpha = np.arange(1, len(self.prior) + 1), self.alpha
+        with np.errstate(divide="ignore"):  # a number that is impossible
+            log_prior = np.log(self.prior)
+        # of weights and names: log k! Gamma(k alpha) / Gamma(alpha)^k
+        self.of_number = log_prior + gammaln(k + 1) + gammaln(k * alpha)
+        self.of_number -= k * gammaln(alpha)
+        if self.own_widths:  # over the probability that k widths are over the floor
+            beta = gammaincinv(0.2, np.linspace(0.00005, 0.99995, 10_000))
+            over = gammainc(2, beta * self.widest**2 / 10 / self.floor**2)
+            self.of_number -= np.log((over[:, None] ** k).mean(axis=0))
+
+
+def log_terms(model, p, means, sd):
+    """log(p[j] Normal(z | means[j], sd[j])) + log(2 pi) / 2, and the squared distances.
+
+    Both (chains, k, places). Of places the mean log density of their points is taken.
+    """
+    square = model.z[:, None] - means[..., None]
+    np.square(square, out=square)
+    if model.variance.any():
+        square += model.variance[:, None]
+    terms = square * (-0.5 / sd**2)[..., None]
+    terms += np.log(p / sd)[..., None]
+    return terms, square
+
+
+def log_likelihood(model, p, means, sd):
+    """Of the data, the categories summed out: (chains,)."""
+    terms, _ = log_terms(model, p, means, sd)
+    top = terms.max(axis=1)
+    terms -= top[:, None]
+    density = np.exp(terms.astype(np.float32)).sum(axis=1)
+    return ((np.log(density) + top) * model.count).sum(axis=1)
+
+
+def log_prior(model, p, means, sd, number):
+    """Of number, weights, means and widths as a set without names: (chains,).
+
+    With own widths the density is that of variances, and beta is averaged out.
+    """
+    exists = np.arange(p.shape[1]) < number[:, None]
+    each = (model.alpha[number - 1, None] - 1) * np.log(np.where(exists, p, 1))
+    each -= ((means - model.center) / model.scale) ** 2 / 2
+    each -= np.log(model.scale * np.sqrt(2 * np.pi))
+    inside = ((sd >= model.floor) & (p >= model.min_weight)) | ~exists
+    if model.own_widths:
+        each -= 6 * np.log(sd)
+        rate = 10 / model.widest**2 + (exists / sd**2).sum(axis=1)
+        shape = 0.2 + 2 * number
+        value = gammaln(shape) - shape * np.log(rate)
+    else:
+        inside &= (sd <= model.widest) | ~exists
+        value = -np.log(sd[:, 0])
+    value = value + model.of_number[number - 1] + (each * exists).sum(axis=1)
+    return np.where(inside.all(axis=1), value, -np.inf)
+
+
+def truncated_gamma(rng, shape, rate, low, high):
+    """Gamma(shape, rate) between low and high, of their common shape."""
+    shape, rate = np.broadcast_arrays(shape, rate)
+    drawn = rng.standard_gamma(shape) / rate
+    out = (drawn < low) | (drawn > high)
+    if out.any():  # by the inverse of the distribution function, from its smaller tail
+        a, b = shape[out], rate[out]
+        ends = np.array([gammainc(a, b * low), gammainc(a, b * high)])
+        upper = np.array([gammaincc(a, b * low), gammaincc(a, b * high)])
+        u = rng.random(a.size)
+        lower_tail = gammaincinv(a, ends[0] + u * (ends[1] - ends[0]))
+        upper_tail = gammainccinv(a, upper[0] + u * (upper[1] - upper[0]))
+        drawn[out] = np.where(ends[0] < 0.5, lower_tail, upper_tail) / b
+    return np.clip(drawn, low, high)
+
+
+def draw_categories(model, state):
+    """Draw the category of every point; what clusters then hold, each (chains, k).
+
+    Returns count, sum, and sum of squared distances from the present means.
+    """
+    weight, square = log_terms(model, state.p, state.means, state.sd)
+    weight -= weight.max(axis=1, keepdims=True)
+    if model.single:  # float32: half the bytes; one uniform number a point
+        weight = np.exp(weight.astype(np.float32))
+        for j in range(1, weight.shape[1]):
+            weight[:, j] += weight[:, j - 1]
+        shape = (len(weight), 1, weight.shape[2])
+        u = model.rng.random(shape, dtype=np.float32) * weight[:, -1:]
+        below = (u < weight).view(np.int8)
+        held = np.diff(below, axis=1, prepend=np.int8(0)).astype(float)
+    else:
+        weight = np.exp(weight).swapaxes(1, 2)
+        weight /= weight.sum(axis=2, keepdims=True)
+        count = model.count.astype(np.int64)
+        held = model.rng.multinomial(count, weight).astype(float).swapaxes(1, 2)
+    total = (held @ model.z[..., None])[..., 0]
+    return held.sum(axis=2), total, np.einsum("ckm,ckm->ck", held, square)
+
+
+def draw_number(model, state, sums, beta):
+    """Draw the number of clusters given the partition; occupied clusters come first.
+
+    sums : of `draw_categories`; beta : (chains, 1), of the prior of own widths
+    Returns the state, with surplus clusters drawn from their prior, and the sums.
+    """
+    order = np.argsort(sums[0] == 0, axis=1, kind="stable")
+    state = state.taken(order)
+    count, total, square = (np.take_along_axis(x, order, 1) for x in sums)
+    occupied, k = (count > 0).sum(axis=1), np.arange(1, len(model.prior) + 1)
+    alpha, held = model.alpha, count[..., None]
+    log_p = np.where(held > 0, gammaln(held + alpha), gammaln(alpha)).sum(axis=1)
+    log_p += (k - count.shape[1]) * gammaln(alpha) - gammaln(model.size + k * alpha)
+    surplus = k - occupied[:, None]
+    log_p += model.of_number - gammaln(np.maximum(surplus, 0) + 1)
+    top = 1 / model.floor**2
+    if model.own_widths:  # the prior of a surplus cluster's width over the floor
+        log_p += np.maximum(surplus, 0) * np.log(gammainc(2, beta * top))
+    log_p = np.where(surplus >= 0, log_p, -np.inf)
+    share = np.exp(log_p - log_p.max(axis=1, keepdims=True)).cumsum(axis=1)
+    u = model.rng.random((len(share), 1)) * share[:, -1:]
+    number = 1 + (u >= share).sum(axis=1)
+    width = number.max()
+
+    def resized(x, value=0.0):
+        new = max(0, width - x.shape[1])
+        return np.concatenate([x[:, :width], np.full((len(x), new), value)], axis=1)
+
+    state = State(resized(state.p), resized(state.means), resized(state.sd, 1.0), number)
+    if model.own_widths:
+        drawn = truncated_gamma(model.rng, np.full(state.p.shape, 2.0), beta, 0, top)
+        empty = resized(count) == 0
+        state.sd = np.where(empty, 1 / np.sqrt(drawn + TINY), state.sd)
+    else:
+        state.sd = np.repeat(state.sd[:, :1], width, axis=1)
+    return state, [resized(count), resized(total), resized(square)]
+
+
+def sweep(model, state):
+    """One sweep over all full conditionals, and how many clusters held points."""
+    rng, exists = model.rng, state.exists
+    count, total, square = draw_categories(model, state)
+    beta = None
+    if model.own_widths:
+        rate = 10 / model.widest**2 + (exists / state.sd**2).sum(axis=1, keepdims=True)
+        beta = rng.standard_gamma(0.2 + 2 * state.number[:, None]) / rate
+    if model.unknown:
+        sums = (count, total, square)
+        state, (count, total, square) = draw_number(model, state, sums, beta)
+    p, old, sd = state.p, state.means, state.sd
+    # Weights
+    exists = state.exists
+    gamma = rng.standard_gamma(model.alpha[state.number - 1, None] + count)
+    gamma = np.maximum(gamma, TINY) * exists
+    gamma /= gamma.sum(axis=1, keepdims=True)
+    fits = np.where(exists, gamma, 1).min(axis=1, keepdims=True) >= model.min_weight
+    p = np.where(fits, gamma, p)
+    # Means
+    precision = count / sd**2 + 1 / model.scale**2
+    means = (total / sd**2 + model.center / model.scale**2) / precision
+    means += rng.standard_normal(means.shape) / np.sqrt(precision)
+    # Widths: squares about the old means become those about the new ones
+    moved = means - old
+    squares = square - 2 * moved * (total - count * old) + count * moved**2
+    squares = np.maximum(squares, 0)
+    low, high = (0 if model.own_widths else model.widest**-2), model.floor**-2
+    if model.own_widths:
+        shape, rate = 2 + count / 2, beta + squares / 2
+    else:
+        shape, rate = (model.size - 1) / 2, squares.sum(axis=1, keepdims=True) / 2
+    inverse = truncated_gamma(rng, shape, np.maximum(rate, TINY), low, high)
+    sd = 1 / np.sqrt(np.maximum(inverse, TINY)) * np.ones_like(means)
+    return State(p, means, sd, state.number), (count > 0).sum(axis=1)
+
+
+def propose(model, x, grow):
+    """Split a cluster of the chains in which `grow`, merge two in the others.
+
+    x : weights, means and variances, (3, chains, k)
+    Returns the new x, (3, chains, k + 1), and the logarithm of the ratio of proposals, with the Jacobian.
+    """
+    rng = model.rng
+    # in an order drawn in proportion to weights the first is split, or the first two merge
+    with np.errstate(divide="ignore"):
+        order = (-np.log(x[0]) - rng.gumbel(size=x[0].shape)).argsort(axis=1)
+    x = np.take_along_axis(x, order[None], 2)
+    pad = np.zeros((3, len(grow), 2))
+    pad[2] = 1
+    x = np.concatenate([x, pad], axis=2)
+    a, b = x[..., 0], x[..., 1]
+    if model.own_widths:
+        u, s, t = rng.beta([[2], [2], [1]], [[2], [2], [1]], (3, len(grow)))
+        shrunk = (1 - s**2) * a[2]
+        widths = t * shrunk / u, (1 - t) * shrunk / (1 - u)
+    else:
+        u, s = rng.beta(2, 2, len(grow)), np.abs(rng.standard_normal(len(grow)))
+        widths = 2 * [a[2] * (1 - a[0] * s**2)]
+    ahead = s * np.sqrt(a[2])
+    lower = [a[0] * u, a[1] - ahead * np.sqrt((1 - u) / u), widths[0]]
+    upper = [a[0] * (1 - u), a[1] + ahead * np.sqrt(u / (1 - u)), widths[1]]
+    share = a[0] / (a[0] + b[0])
+    mean = share * a[1] + (1 - share) * b[1]
+    between = share * (1 - share) * (a[1] - b[1]) ** 2
+    within = share * a[2] + (1 - share) * b[2]
+    both = a[0] + b[0]
+    variance = within + between * (1 if model.own_widths else both)
+    one = np.where(grow, a, [both, mean, variance])
+    low = np.where(grow, lower, np.where(a[1] < b[1], a, b))
+    high = np.where(grow, upper, np.where(a[1] < b[1], b, a))
+    log_ratio = log_split_ratio(model, one, low, high)
+    split = np.concatenate([low[..., None], high[..., None], x[..., 1:-2]], axis=2)
+    merged = np.concatenate([one[..., None], x[..., 2:]], axis=2)
+    new = np.where(grow[:, None], split, merged)
+    if not model.own_widths:
+        new[2] = np.where(grow, low[2], one[2])[:, None]
+    return new, np.where(grow, 1, -1) * log_ratio
+
+
+def log_split_ratio(model, one, low, high):
+    """Of a split of `one` into `low` and `high`, each weight, mean and variance,
+    (3, chains): probability of the way back over that of the split, times Jacobian."""
+    u = low[0] / one[0]
+    s = (one[1] - low[1]) / np.sqrt(one[2] * high[0] / low[0])
+    picked = low[0] * high[0] * (1 / (1 - low[0]) + 1 / (1 - high[0])) / one[0]
+    density = 6 * u * (1 - u)
+    if model.own_widths:
+        t = u * low[2] / one[2] / (1 - s**2)
+        density *= 6 * s * (1 - s)  # t is uniform
+        jacobian = one[0] * (high[1] - low[1]) * low[2] * high[2]
+        jacobian /= s * (1 - s**2) * t * (1 - t) * one[2]
+    else:
+        density *= np.sqrt(2 / np.pi) * np.exp(-(s**2) / 2)
+        jacobian = one[0] * np.sqrt(one[2] / (u * (1 - u)))
+    return np.log(picked) - np.log(density) + np.log(jacobian)
+
+
+def split_and_merge(model, state, moves):
+    """Moves of every chain: a split or a merge, or one after the other if k is known.
+
+    Returns the state and which chains have moved, (chains,).
+    """
+    number, x = state.number, np.array([state.p, state.means, state.sd**2])
+    moved = np.zeros(len(number), bool)
+
+    def log_target(x, number):
+        each = x[0], x[1], np.sqrt(x[2])
+        return log_likelihood(model, *each) + log_prior(model, *each, number)
+
+    def resized(x):
+        new = np.tile([[[0.0]], [[0.0]], [[1.0]]], (1, len(number), number.max()))
+        new[..., : x.shape[2]] = x[..., : new.shape[2]]
+        return new
+
+    with np.errstate(all="ignore"):
+        value = log_target(x, number)
+        for _ in range(moves):
+            if model.unknown:
+                grow = model.rng.random(len(number)) < 0.5
+                new, log_ratio = propose(model, x, grow)
+                other = number + np.where(grow, 1, -1)
+            else:
+                merged, back = propose(model, x, moved & False)
+                new, forth = propose(model, merged, moved | True)
+                other, log_ratio = np.where(number > 1, number, 0), back + forth
+            possible = (other > 0) & (other <= len(model.prior))
+            other = np.where(possible, other, number)
+            new = new[..., : other.max()]
+            after = log_target(new, other)
+            odds = after - value + log_ratio
+            yes = possible & (np.log(model.rng.random(len(number))) < odds)
+            number, value = np.where(yes, other, number), np.where(yes, after, value)
+            x, moved = np.where(yes[:, None], resized(new), resized(x)), moved | yes
+    return State(x[0], x[1], np.sqrt(x[2]), number), moved
+
+
+def starting_state(model, chains):
+    """Blocks of the sorted values, of other sizes in every chain.
+
+    Chains start from every number of clusters that the prior allows, one after another.
+    """
+    number = np.resize(model.numbers, chains)
+    exists = np.arange(number.max()) < number[:, None]
+    share = model.rng.standard_gamma(10.0, exists.shape) * exists
+    share /= share.sum(axis=1, keepdims=True)
+    order = np.argsort(model.z, axis=1)
+    z, count, variance = (
+        np.take_along_axis(x, order, 1) for x in (model.z, model.count, model.variance)
+    )
+    middle = (count.cumsum(axis=1) - count / 2) / model.size
+    ends = share.cumsum(axis=1)[..., None]
+    below = middle[:, None] < np.where(ends > 1 - 1e-9, 2, ends)
+    held = np.diff(below.astype(float), axis=1, prepend=0) * count[:, None]
+    held += 1e-9  # an empty block begins where all points are
+    total = held.sum(axis=2)
+    means = (held * z[:, None]).sum(axis=2) / total
+    square = (z[:, None] - means[..., None]) ** 2 + variance[:, None]
+    sd = np.sqrt((held * square).sum(axis=2) / total)
+    sd = np.maximum(sd, 0.05 / number[:, None])
+    if model.min_weight:
+        share = exists / number[:, None]
+    if not model.own_widths:
+        sd = np.sqrt((share * sd**2).sum(axis=1, keepdims=True)) * np.ones_like(sd)
+        sd = np.minimum(sd, model.widest / 2)
+    sd = np.where(exists, np.maximum(sd, 1.01 * model.floor), 1)
+    return State(np.where(exists, np.maximum(share, TINY), 0), means, sd, number)
+
+
+class Chains:
+    """Chains of one mixture that go on from where they stand.
+
+    Of an unknown number of clusters they also split and merge: often while they look
+    for their place, and then the less the more the other steps change the number.
+    """
+
+    def __init__(self, model, chains, ordered=True):
+        self.model, self.ordered = model, ordered
+        self.state = starting_state(model, chains)
+        self.occupied, self.changes, self.moves, self.due = None, [], 0.0, 0.0
+
+    def sweep(self, tuning=False):
+        """One sweep of all chains, with the moves that are due."""
+        model, moved = self.model, np.zeros(len(self.state.p), bool)
+        if tuning:
+            self.moves = 10.0 if model.unknown else 0.5
+        self.due += self.moves
+        if self.due >= 1:
+            self.state, moved = split_and_merge(model, self.state, int(self.due))
+            self.due %= 1
+        with np.errstate(divide="ignore"):  # the logarithm of a weight of zero
+            self.state, occupied = sweep(model, self.state)
+        if tuning and self.occupied is not None:
+            self.changes.append((occupied != self.occupied)[~moved].mean())
+        elif self.changes:
+            rate = np.nanmean(self.changes[len(self.changes) // 2 :])
+            self.moves = np.clip(0.06 / rate, 0.5, 10) if model.unknown else 0.0
+            self.changes = []
+        self.occupied = occupied
+        if self.ordered:
+            means = np.where(self.state.exists, self.state.means, np.inf)
+            self.state = self.state.taken(means.argsort(axis=1))
+
+    def draw(self, draws, tuning=False, say=""):
+        """Sweeps of all chains, or fewer if interrupted: a list of what each drew."""
+        kept = []
+        with suppress(KeyboardInterrupt):
+            for _ in tqdm(range(draws), say, delay=3, leave=False, disable=not say):
+                self.sweep(tuning)
+                kept.append((self.state, self.occupied))
+        return kept
+
+
+def refuse(applies, complaint):
+    if applies:
+        raise ValueError(complaint)
+
+
+def model_of(column, k, priors, own_widths, min_weight, concentration, rng):
+    """The `Model` of a `Column`; arguments as in `gibbs`, refused likewise."""
+    whole = np.ndim(k) == 0 and not isinstance(k, bool) and k == int(k) and k > 0
+    prior = np.eye(int(k))[-1] if whole else np.atleast_1d(np.asarray(k, float))
+    possible = whole or (np.ndim(k) == 1 and (prior >= 0).all())
+    refuse(
+        not possible or not 0 < prior.sum() < np.inf,
+        f"k = {k}: give a whole number from 1, or a list with the prior probability of "
+        "each number from 1.",
+    )
+    alpha, most = np.asarray(concentration, float), 1 / len(prior)
+    fits = alpha.ndim == 0 or alpha.shape == prior.shape
+    refuse(
+        not fits or not (alpha > 0).all(),
+        f"concentration = {concentration}: give a positive number, or one for each k.",
+    )
+    refuse(
+        not 0 <= min_weight < most and not min_weight == len(prior) == 1,
+        f"{len(prior)} weights over {min_weight} cannot sum to one: take a min_weight "
+        f"from 0 to under {most:.3g}.",
+    )
+    refuse(
+        min_weight and np.count_nonzero(prior) > 1,
+        "With an unknown number a cluster may be empty: leave min_weight at 0.",
+    )
+    priors = range_priors(column) if priors is None else priors
+    center, scale, widest = (float(priors[x]) for x in ("center", "scale", "widest"))
+    width, floor = column.high - column.low, column.floor * column.scale
+    positive = np.isfinite(center) and 0 < scale < np.inf and 0 < widest < np.inf
+    refuse(not positive, f"Of the priors {scale = } and {widest = } must be positive.")
+    fits = abs(column.location - center) < 5 * scale + width
+    fits &= max(scale, widest) / 1_000 < width < 1_000 * scale and 2 * floor < widest
+    refuse(
+        not fits,
+        f"Means of {center:g} ± {scale:g} and widths up to {widest:g} do not fit data "
+        f"around {column.location:g} with a range of {width:g}: leave priors out, and "
+        "they follow from the range.",
+    )
+    if column.size < 4 * len(column.count):
+        column = column.as_points()
+    unit = column.scale
+    places = (x[None] for x in (column.mean, column.count, column.sd**2))
+    limits = (center - column.location) / unit, scale / unit, widest / unit
+    alpha = np.broadcast_to(alpha, prior.shape)
+    more = column.floor, own_widths, min_weight, rng
+    return Model(*places, prior / prior.sum(), alpha, *limits, *more)
+
+
+def as_dataset(kept, model, column):
+    """Draws of `Chains.draw` in the data's units, with dims chain, draw and cluster."""
+    most = max(state.p.shape[1] for state, _ in kept)
+    shape = (len(kept[0][1]), len(kept), most)
+    p, means, sd = (np.full(shape, np.nan) for _ in range(3))
+    for i, (state, _) in enumerate(kept):
+        exists, k = state.exists, state.p.shape[1]
+        for whole, x in zip((p, means, sd), (state.p, state.means, state.sd)):
+            whole[:, i, :k] = np.where(exists, x, np.nan)
+    means, sd = column.location + column.scale * means, column.scale * sd
+    dims = ("chain", "draw", "cluster")
+    names = dict(p=(dims, p), means=(dims, means), sd=(dims, sd))
+    if not model.own_widths:
+        names["sd"] = (dims[:2], sd[..., 0])
+    if model.unknown:
+        names["k"] = (dims[:2], np.array([state.number for state, _ in kept]).T)
+        names["occupied"] = (dims[:2], np.array([filled for _, filled in kept]).T)
+    coords = {name: np.arange(n) for name, n in zip(dims, shape)}
+    attrs = dict(places=len(column.count), points=column.size, step=column.step)
+    return xr.Dataset(names, coords, attrs)
+
+
+def gibbs(
+    data,
+    k,
+    priors=None,
+    own_widths=False,
+    min_weight=0,
+    concentration=1,
+    *,
+    chains=32,
+    draws=2_500,
+    tune=500,
+    ordered=True,
+    places=1_000,
+    random_seed=8927,
+):
+    """Sample a mixture of normal distributions from its full conditionals.
+
+    data : a column of n numbers, without missing values: array, list, Series, or a Dask
+        array or column, which is read once
+    k : the number of clusters, or the prior probabilities of 1, 2, … clusters
+    priors : center and scale of the normal prior of the means, and widest, the largest
+        width, in the data's units; without them they follow from the range R of data,
+        as the middle, R and R
+    own_widths : a width for each cluster, with the prior of Richardson and Green (1997),
+        1 / sd² ~ Gamma(2, beta), beta ~ Gamma(0.2, 10 / widest²), instead of one width
+        ~ Uniform(0, widest). No width is under step / sqrt(2 pi), where step is that in
+        which the values are written
+    min_weight : the smallest weight that a cluster may have
+    concentration : of the Dirichlet prior of the weights, one or one for each number
+    chains, draws, tune : how many; draws that are kept, and sweeps that are not
+    ordered : whether to sort the clusters of each draw by their means
+    places : about how many values are told apart, see `as_column`
+
+    Returns an xarray.Dataset with dims chain, draw, cluster, in the data's units: p,
+    means and sd, and if the number is unknown k and occupied, the number of clusters and
+    of those that hold points; of clusters that a draw has not, the rest is NaN. Its
+    attributes are points, places, step and sampling_time in seconds. The same seed gives
+    the same draws. Interrupted, it returns what was drawn.
+    Raises ValueError, with what to do, for data or arguments that do not fit.
+
+    Source: Diebolt and Robert (1994); the number, Frühwirth-Schnatter, Malsiner-Walli
+    and Grün (2021), with moves of Richardson and Green (1997).
+    """
+    begin, whole = time.perf_counter(), (int, np.integer)
+    for name, value, least in (("chains", chains, 2), ("draws", draws, 1), ("tune", tune, 0)):
+        fits = isinstance(value, whole) and value >= least
+        refuse(not fits, f"{name} = {value}: give a whole number from {least}.")
+    column, rng = as_column(data, places), np.random.default_rng(random_seed)
+    model = model_of(column, k, priors, own_widths, min_weight, concentration, rng)
+    sampler = Chains(model, chains, ordered)
+    tuned = sampler.draw(tune, tuning=True, say="tuning")
+    kept = sampler.draw(draws, say="sampling") if len(tuned) == tune else []
+    if not kept:
+        raise KeyboardInterrupt("stopped before the first draw")
+    if len(kept) < draws:
+        print(f"stopped after {len(kept):,} of {draws:,} draws a chain")
+    drawn = as_dataset(kept, model, column)
+    drawn.attrs["sampling_time"] = time.perf_counter() - begin
+    return drawn
