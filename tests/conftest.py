@@ -17,6 +17,7 @@ import nbformat
 import psutil
 import pymc3  # noqa: F401 (before Theano, whose import fails otherwise)
 import pytest
+from reference import Reference, simulate
 
 ROOT = Path(__file__).parents[1]
 MD = ROOT / "gaussian_mixture_model.md"
@@ -129,6 +130,12 @@ def definitions(cells=None):
 def tutorial():
     """The tutorial's functions, constants and `model`, in this process."""
     return definitions()
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The posterior of the tutorial's data, without the tutorial."""
+    return Reference(simulate())
 
 
 @pytest.fixture(scope="session")

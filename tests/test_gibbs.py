@@ -18,7 +18,7 @@ import arviz as az
 import numpy as np
 import pandas as pd
 import pytest
-from reference import Reference, simulate
+from reference import simulate
 from scipy import stats
 
 N = 12  # points in each simulated data set
@@ -196,28 +196,6 @@ def test_the_truth_has_a_uniform_rank(tutorial, name, sets=1_500, thin=40, ranks
         shapes = [np.polynomial.Legendre.basis(i)(x) for i in (1, 2, 3, 4)]
         smooth = sum(shape.sum() ** 2 / (shape**2).sum() for shape in shapes)
         assert stats.chi2.sf(smooth, 4) > 1e-6, f"{quantity}: ranks {counts}"
-
-
-@pytest.fixture(scope="module")
-def reference():
-    return Reference(simulate(), n=40_000)
-
-
-def test_posterior_of_the_tutorial(tutorial, reference):
-    """Means, standard deviations and quantiles, by importance sampling that shares no code with `gibbs`."""
-    run = tutorial["gibbs"](simulate(), 3, tutorial["priors"], min_weight=0.1)
-    assert tutorial["convergence"](run)[2] == "converged"
-    draws = {f"means[{j}]": run.posterior["means"][..., j].values for j in range(3)}
-    draws |= {f"p[{j}]": run.posterior["p"][..., j].values for j in range(3)}
-    draws["sd"] = run.posterior["sd"].values
-    for name, x in draws.items():
-        size = x.size / 2  # every other draw is an independent one, about
-        mean, error = reference.mean(reference.draws[name])
-        assert abs(x.mean() - mean) < 5 * np.hypot(error, x.std() / size**0.5), name
-        sd, error = reference.sd(reference.draws[name])
-        assert abs(x.std() - sd) < 5 * np.hypot(error, x.std() / (2 * size) ** 0.5), (
-            name
-        )
 
 
 @pytest.mark.parametrize("shift, unit", [(0, 1e-6), (0, 1e6), (1e9, 1), (-7, 1e-3)])
