@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -12,9 +13,14 @@ import sphinxcontrib.katex
 from PIL import Image
 
 here, root = Path(__file__).parent, Path(__file__).parents[1]
-for suffix in ("ipynb", "png"):
-    shutil.copy(root / f"gaussian_mixture_model.{suffix}", here)
-notebook = nbformat.read(here / "gaussian_mixture_model.ipynb", as_version=4)
+shutil.copy(root / "gaussian_mixture_model.png", here)
+notebook = nbformat.read(root / "gaussian_mixture_model.ipynb", as_version=4)
+for cell in notebook.cells:  # the label of a fold is the comment that its code begins with
+    if "hide-input" in cell.metadata.get("tags", []):
+        label = cell.source.partition("\n")[0].removeprefix("# ")
+        prompts = dict(code_prompt_show=label, code_prompt_hide=label)
+        cell.metadata.setdefault("mystnb", {}).update(prompts)
+nbformat.write(notebook, here / "gaussian_mixture_model.ipynb")
 
 
 def find(pattern):
@@ -67,6 +73,9 @@ sphinxcontrib.katex.NODEJS_BINARY = str(
     Path(playwright.__file__).parent / "driver" / "node"
 )
 sphinxcontrib.katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True
+# A socket file is there a moment before the server answers; for a port its start is waited for.
+server = sphinxcontrib.katex.KaTeXServer
+server.start_server_process = server.start_network_socket
 # Node.js takes longer to start from a cold disk than the five seconds of the default, and would be left waiting for ever.
 sphinxcontrib.katex.STARTUP_TIMEOUT = sphinxcontrib.katex.RENDER_TIMEOUT = 120
 
@@ -144,6 +153,19 @@ def lighten(app, error):
         (static / "webpack-macros.html").unlink()
 
 
+def pack(app, error):
+    """The tutorial and all that it needs, in one file to unpack and to open."""
+    names = ("LICENSE", "README.md", "pyproject.toml", "requirements.txt", "run.py")
+    files = [root / name for name in names]
+    files += [*root.glob("gaussian_mixture_model.*"), *root.glob("mixtures/*.py")]
+    with zipfile.ZipFile(
+        Path(app.outdir, "gaussian_mixture_model.zip"), "w", zipfile.ZIP_DEFLATED
+    ) as packed:
+        for file in files:
+            packed.write(file, "gaussian_mixture_model" / file.relative_to(root))
+
+
 def setup(app):
     app.connect("html-page-context", mend)
     app.connect("build-finished", lighten)
+    app.connect("build-finished", pack)

@@ -17,6 +17,7 @@ import nbformat
 import psutil
 import pymc3  # noqa: F401 (before Theano, whose import fails otherwise)
 import pytest
+from matplotlib.testing.compare import compare_images
 from reference import Reference, simulate
 
 ROOT = Path(__file__).parents[1]
@@ -232,3 +233,15 @@ def browser_type_launch_args(browser_type_launch_args):
             "no Chromium on this machine's path, so nothing was tried in a browser"
         )
     return {**browser_type_launch_args, "executable_path": found}
+
+
+def differ(png_a, png_b, folder):
+    """The root mean square of two PNGs' differences, out of 255; both are bytes.
+
+    The files, and a picture of the differences, stay in `folder`.
+    """
+    paths = [folder / "a.png", folder / "b.png"]
+    for path, png in zip(paths, (png_a, png_b)):
+        path.write_bytes(png)
+    different = compare_images(*map(str, paths), tol=0, in_decorator=True)
+    return different["rms"] if different else 0.0
