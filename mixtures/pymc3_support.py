@@ -1,0 +1,151 @@
+"""PyMC3 and Theano made ready for a notebook, and the guard of its vectorized step.
+
+Import it before PyMC3. It looks for the compiler that Theano needs, silences notices
+that a reader can do nothing about, imports PyMC3 and mends three of its ways. No other
+module knows PyMC3 (3.11.6) and Theano (Theano-PyMC 1.1.2).
+"""
+
+# ruff: noqa: E402
+import logging
+import multiprocessing
+import os
+import shutil
+import sys
+import sysconfig
+import threading
+import warnings
+from multiprocessing.util import register_after_fork
+from pathlib import Path
+
+HOW_TO_INSTALL = (
+    "PyMC3 needs a C++ compiler and Python's header files. Debian and Ubuntu: "
+    "`sudo apt install g++ python3-dev`; macOS: `xcode-select --install`; "
+    "Windows: `conda install -c conda-forge m2w64-toolchain libpython`. "
+    "Then restart the kernel."
+)
+headers = Path(sysconfig.get_path("include"), "Python.h")
+if not (shutil.which("g++") or shutil.which("clang++")) or not headers.exists():
+    raise RuntimeError(HOW_TO_INSTALL)
+imported = {name.partition(".")[0] for name in sys.modules}
+if "pymc3" not in sys.modules and imported & {"pymc3", "theano"}:
+    raise RuntimeError("PyMC3 was imported only in part: restart the kernel.")
+
+# PyMC3 says at each import and each run that it has a successor; Theano, that it found
+# no separate linear algebra library, which the tutorial does not need.
+logging.getLogger("pymc3").addFilter(lambda record: "outdated" not in str(record.msg))
+logging.getLogger("theano.tensor.blas").setLevel(logging.ERROR)
+for notice in ("Call to deprecated", "overflow"):
+    warnings.filterwarnings("ignore", notice)
+warnings.filterwarnings("ignore", "More chains")  # than draws, where draws are counted
+
+import dill
+import numpy as np
+import pymc3 as pm
+import theano
+from theano.graph import op as theano_op
+from theano.graph.basic import ancestors, io_toposort
+from theano.tensor.elemwise import DimShuffle, Elemwise, Sum
+from theano.tensor.subtensor import AdvancedSubtensor, AdvancedSubtensor1
+
+if not theano.config.cxx:  # the user's own Theano settings can switch the compiler off
+    raise RuntimeError(HOW_TO_INSTALL)
+dill.settings["recurse"] = True  # send a step method with the names that it uses
+
+
+def evaluate_in_python(node, evaluate=theano_op.compute_test_value):
+    """Evaluate a node of a new graph, as PyMC3 wants it, without compiling C++ for it.
+
+    In place of `theano.graph.op.compute_test_value`: of the four minutes that Theano
+    would compile in the tutorial it saves two and a half.
+    """
+    with theano.config.change_flags(cxx=""), np.errstate(all="ignore"):
+        evaluate(node)
+
+
+theano_op.compute_test_value = evaluate_in_python
+
+
+def keep_all_chains(traces, tune):
+    """What a stopped run keeps: as many draws as every chain has.
+
+    In place of `pymc3.sampling._choose_chains`, which can leave out the first chain,
+    and then all draws are lost. Raises ValueError if a chain has none after tuning.
+    """
+    length = min(map(len, traces))
+    if length <= tune:
+        raise ValueError("stopped before every chain was tuned: no draws were kept")
+    return traces, length
+
+
+pm.sampling._choose_chains = keep_all_chains
+
+
+def end_with_the_kernel(_):
+    """In a process that samples: end when the kernel does, also when that is killed.
+
+    It holds both ends of its pipe, so it would wait there for ever.
+    """
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+register_after_fork(pm, end_with_the_kernel)
+
+
+def independent_terms(vars, model):
+    """The terms of the log-probability that the categories enter, one a point.
+
+    vars : list of the one variable of categories, shape (n,)
+    Returns Theano tensors of shape (n,), whose sum is the model's log-probability but
+    for a constant. Raises ValueError unless their graphs show that the category of each
+    point enters its own elements alone.
+    """
+    if len(vars) != 1:
+        raise ValueError(
+            f"One step takes one variable, not {len(vars)}: make a step for each."
+        )
+    (category,) = vars
+    terms = []
+    factors = [(rv.name, rv.logpt) for rv in model.basic_RVs]
+    for name, term in factors + [(factor.name, factor) for factor in model.potentials]:
+        if category not in ancestors([term]):
+            continue
+        while term.owner and isinstance(term.owner.op, Sum):  # the model sums the rest
+            (term,) = term.owner.inputs
+        if not one_a_point(term, category):
+            raise ValueError(
+                f"The categories of {category.name} cannot all be updated at once: as "
+                f"it is written, {name} need not be a sum of one term a point with one "
+                "category a term. Use pm.CategoricalGibbsMetropolis, which needs none, "
+                "or compute it from the categories element by element."
+            )
+        terms.append(term.flatten())
+    return terms
+
+
+def one_a_point(term, category):
+    """Whether each element of `term` is, by its graph, a function of one category.
+
+    From the categories to it nothing is allowed but arithmetic element by element, new
+    axes, and look-ups in what no category enters. None of them takes an axis away, so a
+    term with no axis but the points' has never had two, along which points could meet.
+    """
+    dependent = {category}
+    for node in io_toposort([category], [term]):
+        if dependent.isdisjoint(node.inputs):
+            continue
+        if isinstance(node.op, (AdvancedSubtensor, AdvancedSubtensor1)):
+            source, *index = node.inputs
+            masks = any(getattr(one, "dtype", "") == "bool" for one in index)
+            allowed = source not in dependent and not masks
+        else:
+            allowed = isinstance(node.op, (Elemwise, DimShuffle))
+        if not allowed:
+            return False
+        dependent.update(node.outputs)
+    axes, axes_of_term = (x.broadcastable.count(False) for x in (category, term))
+    return axes == axes_of_term < 2
