@@ -15,7 +15,7 @@ LIMIT = 5.0
 DOUBTFUL = np.abs(np.abs(simulate()) - 2.5).argsort()[:8]  # halfway between two centers
 
 
-def agree(rows):
+def compare(rows):
     """Rows of name, value, error, reference's value and its error."""
     table = pd.DataFrame(rows, columns=["", "value", "error", "reference", "its error"])
     table = table.set_index("")
@@ -26,7 +26,7 @@ def agree(rows):
     assert len(table) and far.empty, f"off the reference posterior:\n{far.round(4)}"
 
 
-def means(drawn, weighted, reference):
+def rows_of_means(drawn, weighted, reference):
     """Rows of the means of functions of draws, shape (chain, draw), and of the reference's draws."""
     for name, x in drawn.items():
         error = az.mcse(x.astype(float), method="mean")
@@ -49,23 +49,25 @@ def functions(draws, reference):
     return found
 
 
-def agrees(posterior, reference):
+def compare_posterior(posterior, reference):
     draws = {"sd": posterior["sd"].values}
     for name in ("p", "means"):
         draws |= {f"{name}[{j}]": posterior[name].values[..., j] for j in range(3)}
     of_both = (functions(x, reference) for x in (draws, reference.draws))
-    agree(means(*of_both, reference))
+    compare(rows_of_means(*of_both, reference))
 
 
 def test_gibbs(tutorial, reference):
     run = tutorial["gibbs"](simulate(), 3, tutorial["priors"], min_weight=0.1)
     assert tutorial["convergence"](run)[2] == "converged"
-    agrees(run.posterior, reference)
+    compare_posterior(run.posterior, reference)
 
 
 @pytest.mark.parametrize("run", ["trace", "nuts"])
 def test_sampler(executed, reference, run):
-    agrees(executed.evaluate(f"{run}.posterior[['p', 'means', 'sd']]"), reference)
+    compare_posterior(
+        executed.evaluate(f"{run}.posterior[['p', 'means', 'sd']]"), reference
+    )
 
 
 def test_categories(executed, reference):
@@ -73,7 +75,7 @@ def test_categories(executed, reference):
     category = executed.evaluate(of_doubtful)
     names = [f"cluster 1 at point {i}" for i in DOUBTFUL]
     drawn = dict(zip(names, np.moveaxis(category == 1, 2, 0)))
-    agree(means(drawn, functions(reference.draws, reference), reference))
+    compare(rows_of_means(drawn, functions(reference.draws, reference), reference))
 
 
 def test_summary(executed, reference):
@@ -85,7 +87,7 @@ def test_summary(executed, reference):
         rows.append((f"{name} sd", row["sd"], row["mcse_sd"], *reference.sd(x)))
         inside = reference.mean((row["hdi_3%"] < x) & (x < row["hdi_97%"]))
         rows.append((f"{name} inside", 0.94, (0.94 * 0.06 / size) ** 0.5, *inside))
-    agree(rows)
+    compare(rows)
 
 
 def test_an_untrustworthy_reference_is_refused():
