@@ -1,6 +1,7 @@
 """Bayesian mixtures of normal distributions for a column of numbers."""
 
 from .data import as_column, range_priors
+from .results import Fit, falling_prior, fit
 from .sampler import gibbs
 
-__all__ = ["as_column", "gibbs", "range_priors"]
+__all__ = ["Fit", "as_column", "falling_prior", "fit", "gibbs", "range_priors"]

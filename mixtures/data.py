@@ -45,10 +45,23 @@ class Column:
         """
         return self.step / np.sqrt(2 * np.pi) / self.scale
 
+    @property
+    def values(self):
+        """The mean of each place, in the data's units."""
+        return self.location + self.scale * self.mean
+
+    def quantile(self, q):
+        """Quantiles of the column, as far as its places tell, in the data's units."""
+        share = (self.count.cumsum() - self.count / 2) / self.size
+        ends = np.r_[0, share, 1], np.r_[self.low, self.values, self.high]
+        return np.interp(q, *ends)
+
     def as_points(self):
         """The same column with a place for each single value."""
         repeated = (np.repeat(x, self.count.astype(int)) for x in (self.mean, self.sd))
-        return replace(self, count=np.ones(self.size), **dict(zip(("mean", "sd"), repeated)))
+        return replace(
+            self, count=np.ones(self.size), **dict(zip(("mean", "sd"), repeated))
+        )
 
 
 def checked_values(data):
@@ -144,7 +157,9 @@ def counted_on_grid(values, some, cells=FINE_CELLS, piece=50_000):
         sums[2] += np.bincount(cell, z * z, minlength=cells)
     count, total, square = sums[:, sums[0] > 0]
     variance = np.maximum(square / count - (total / count) ** 2, 0)
-    return np.array([count, center + spread * total / count, spread * np.sqrt(variance)])
+    return np.array(
+        [count, center + spread * total / count, spread * np.sqrt(variance)]
+    )
 
 
 def counted(values, most):
@@ -284,13 +299,17 @@ def as_column(data, most=1_000):
     if low == high:
         raise ValueError(f"All values of data are {low:g}: there is nothing to fit.")
     if high / 2 - low / 2 > np.finfo(float).max / 4:
-        raise ValueError("The values of data are too large for a computer: rescale them.")
+        raise ValueError(
+            "The values of data are too large for a computer: rescale them."
+        )
     count, mean, sd = merged(np.concatenate([x["parts"] for x in found], axis=1), most)
     refuse_fill_values((count, mean))
     step = resolution(np.concatenate([x["some"] for x in found]))
     location = np.interp(0.5, (count.cumsum() - count / 2) / count.sum(), mean)
     z, unit = mean - location, np.abs(mean - location).max()
-    scale = unit * np.sqrt((count * ((z / unit) ** 2 + (sd / unit) ** 2)).sum() / count.sum())
+    scale = unit * np.sqrt(
+        (count * ((z / unit) ** 2 + (sd / unit) ** 2)).sum() / count.sum()
+    )
     size = int(count.sum())
     return Column(count, z / scale, sd / scale, location, scale, size, low, high, step)
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from .data import as_column, range_priors
 
+MOVES = 3  # splits and merges a sweep: a compromise between columns
 TINY = 1e-300  # keeps the weight of a cluster that is all but empty over zero
 
 
@@ -197,7 +198,9 @@ def draw_number(model, state, sums, beta):
         new = max(0, width - x.shape[1])
         return np.concatenate([x[:, :width], np.full((len(x), new), value)], axis=1)
 
-    state = State(resized(state.p), resized(state.means), resized(state.sd, 1.0), number)
+    state = State(
+        resized(state.p), resized(state.means), resized(state.sd, 1.0), number
+    )
     if model.own_widths:
         drawn = truncated_gamma(model.rng, np.full(state.p.shape, 2.0), beta, 0, top)
         empty = resized(count) == 0
@@ -244,74 +247,88 @@ def sweep(model, state):
     return State(p, means, sd, state.number), (count > 0).sum(axis=1)
 
 
-def propose(model, x, grow):
-    """Split a cluster of the chains in which `grow`, merge two in the others.
+def pairs(x):
+    """The probability that two clusters are picked to merge; near ones are preferred.
 
     x : weights, means and variances, (3, chains, k)
-    Returns the new x, (3, chains, k + 1), and the logarithm of the ratio of proposals, with the Jacobian.
+    Returns an array of shape (chains, k, k), zero from the diagonal down.
     """
-    rng = model.rng
-    # in an order drawn in proportion to weights the first is split, or the first two merge
-    with np.errstate(divide="ignore"):
-        order = (-np.log(x[0]) - rng.gumbel(size=x[0].shape)).argsort(axis=1)
-    x = np.take_along_axis(x, order[None], 2)
-    pad = np.zeros((3, len(grow), 2))
-    pad[2] = 1
-    x = np.concatenate([x, pad], axis=2)
-    a, b = x[..., 0], x[..., 1]
+    gap = (x[1, :, :, None] - x[1, :, None]) ** 2
+    near = 0.01 + np.exp(-gap / 2 / (x[2, :, :, None] + x[2, :, None]))
+    near = np.triu(near * (x[0] > 0)[:, :, None] * (x[0] > 0)[:, None], 1)
+    return near / np.maximum(near.sum(axis=(1, 2), keepdims=True), TINY)
+
+
+def propose(model, x, grow):
+    """Split a cluster in the chains in which `grow`, merge two in the others.
+
+    A part leaves a cluster, or is taken up by a heavier one. The two keep the weight,
+    mean and variance of the whole, or the variance of all clusters if it is one.
+    x : weights, means and variances, (3, chains, k)
+    Returns the new x, (3, chains, k + 1), and the logarithm of the ratio of proposals.
+    """
+    rng, (_, chains, k), rows = model.rng, x.shape, np.arange(x.shape[1])
+    # the whole, in proportion to the weights, or part and rest come first
+    whole = (np.log(x[0]) + rng.gumbel(size=(chains, k))).argmax(axis=1)
+    two = (np.log(pairs(x)) + rng.gumbel(size=(chains, k, k))).reshape(chains, -1)
+    a, b = np.divmod(two.argmax(axis=1), k)
+    a, b = np.where(x[0][rows, a] < x[0][rows, b], [a, b], [b, a])
+    rank = np.ones((chains, k))
+    rank[rows, np.where(grow, whole, a)] = -1
+    rank[rows[~grow], b[~grow]] = 0
+    order = rank.argsort(axis=1, kind="stable")
+    pad = np.broadcast_to([[[0.0]], [[0.0]], [[1.0]]], (3, chains, 1))
+    x = np.concatenate([np.take_along_axis(x, order[None], 2), pad], axis=2)
+    (p, mean, variance), rest = x[..., 0], x[..., 1]
+    weight = np.where(grow, p, p + rest[0])
+    share = np.where(grow, rng.random(chains) ** 2 / 2, p / weight)
+    middle = np.where(grow, mean, share * mean + (1 - share) * rest[1])
+    away = rng.normal(0, 1.5, chains) * np.sqrt(variance)
+    away = np.where(grow, away, mean - middle)
+    between = share / (1 - share) * away**2
     if model.own_widths:
-        u, s, t = rng.beta([[2], [2], [1]], [[2], [2], [1]], (3, len(grow)))
-        shrunk = (1 - s**2) * a[2]
-        widths = t * shrunk / u, (1 - t) * shrunk / (1 - u)
+        total = share * variance + (1 - share) * rest[2] + between
     else:
-        u, s = rng.beta(2, 2, len(grow)), np.abs(rng.standard_normal(len(grow)))
-        widths = 2 * [a[2] * (1 - a[0] * s**2)]
-    ahead = s * np.sqrt(a[2])
-    lower = [a[0] * u, a[1] - ahead * np.sqrt((1 - u) / u), widths[0]]
-    upper = [a[0] * (1 - u), a[1] + ahead * np.sqrt(u / (1 - u)), widths[1]]
-    share = a[0] / (a[0] + b[0])
-    mean = share * a[1] + (1 - share) * b[1]
-    between = share * (1 - share) * (a[1] - b[1]) ** 2
-    within = share * a[2] + (1 - share) * b[2]
-    both = a[0] + b[0]
-    variance = within + between * (1 if model.own_widths else both)
-    one = np.where(grow, a, [both, mean, variance])
-    low = np.where(grow, lower, np.where(a[1] < b[1], a, b))
-    high = np.where(grow, upper, np.where(a[1] < b[1], b, a))
-    log_ratio = log_split_ratio(model, one, low, high)
-    split = np.concatenate([low[..., None], high[..., None], x[..., 1:-2]], axis=2)
-    merged = np.concatenate([one[..., None], x[..., 2:]], axis=2)
+        total = variance + weight * between
+    total = np.where(grow, variance, total)
+    size = np.where(grow, rng.normal(-0.7, 1, chains), np.log(variance / total))
+    widths = 2 * [total - weight * between]
+    if model.own_widths:
+        part = total * np.exp(size)
+        widths = part, (total - share * part - between) / (1 - share)
+    left = middle - share / (1 - share) * away
+    part = np.array([share * weight, middle + away, widths[0]])
+    rest = np.array([(1 - share) * weight, left, widths[1]])
+    split = np.concatenate([part[..., None], rest[..., None], x[..., 1:k]], axis=2)
+    one = np.array([weight, middle, total])
+    merged = np.concatenate([one[..., None], x[..., 2:], pad], axis=2)
     new = np.where(grow[:, None], split, merged)
     if not model.own_widths:
-        new[2] = np.where(grow, low[2], one[2])[:, None]
+        new[2] = np.where(grow, widths[0], total)[:, None]
+    picked = pairs(np.where(grow[:, None], new, x))[:, 0, 1]
+    log_ratio = np.log(picked) + log_split_ratio(model, share, away, total, size)
     return new, np.where(grow, 1, -1) * log_ratio
 
 
-def log_split_ratio(model, one, low, high):
-    """Of a split of `one` into `low` and `high`, each weight, mean and variance,
-    (3, chains): probability of the way back over that of the split, times Jacobian."""
-    u = low[0] / one[0]
-    s = (one[1] - low[1]) / np.sqrt(one[2] * high[0] / low[0])
-    picked = low[0] * high[0] * (1 / (1 - low[0]) + 1 / (1 - high[0])) / one[0]
-    density = 6 * u * (1 - u)
+def log_split_ratio(model, share, away, total, size):
+    """Jacobian of a split over the density of what it draws: its logarithm, (chains,).
+
+    share, away : of the part, its share of the weight and its distance from the whole
+    total : variance of the whole; size : logarithm of the part's variance in units of it
+    """
+    distance = away / np.sqrt(total)
+    log_ratio = np.log(2 * share * total) / 2 - np.log(1 - share)
+    log_ratio += (distance / 1.5) ** 2 / 2 + np.log(1.5 * np.sqrt(2 * np.pi))
     if model.own_widths:
-        t = u * low[2] / one[2] / (1 - s**2)
-        density *= 6 * s * (1 - s)  # t is uniform
-        jacobian = one[0] * (high[1] - low[1]) * low[2] * high[2]
-        jacobian /= s * (1 - s**2) * t * (1 - t) * one[2]
-    else:
-        density *= np.sqrt(2 / np.pi) * np.exp(-(s**2) / 2)
-        jacobian = one[0] * np.sqrt(one[2] / (u * (1 - u)))
-    return np.log(picked) - np.log(density) + np.log(jacobian)
+        log_ratio += (size + 0.7) ** 2 / 2 + np.log(np.sqrt(2 * np.pi))
+        log_ratio += np.log(total) + size - np.log(1 - share)
+    return log_ratio
 
 
 def split_and_merge(model, state, moves):
-    """Moves of every chain: a split or a merge, or one after the other if k is known.
-
-    Returns the state and which chains have moved, (chains,).
-    """
+    """Moves of every chain: a split or a merge, or one after the other if k is known."""
     number, x = state.number, np.array([state.p, state.means, state.sd**2])
-    moved = np.zeros(len(number), bool)
+    all_chains = np.ones(len(number), bool)
 
     def log_target(x, number):
         each = x[0], x[1], np.sqrt(x[2])
@@ -330,8 +347,8 @@ def split_and_merge(model, state, moves):
                 new, log_ratio = propose(model, x, grow)
                 other = number + np.where(grow, 1, -1)
             else:
-                merged, back = propose(model, x, moved & False)
-                new, forth = propose(model, merged, moved | True)
+                merged, back = propose(model, x, ~all_chains)
+                new, forth = propose(model, merged, all_chains)
                 other, log_ratio = np.where(number > 1, number, 0), back + forth
             possible = (other > 0) & (other <= len(model.prior))
             other = np.where(possible, other, number)
@@ -340,8 +357,8 @@ def split_and_merge(model, state, moves):
             odds = after - value + log_ratio
             yes = possible & (np.log(model.rng.random(len(number))) < odds)
             number, value = np.where(yes, other, number), np.where(yes, after, value)
-            x, moved = np.where(yes[:, None], resized(new), resized(x)), moved | yes
-    return State(x[0], x[1], np.sqrt(x[2]), number), moved
+            x = np.where(yes[:, None], resized(new), resized(x))
+    return State(x[0], x[1], np.sqrt(x[2]), number)
 
 
 def starting_state(model, chains):
@@ -379,45 +396,42 @@ def starting_state(model, chains):
 class Chains:
     """Chains of one mixture that go on from where they stand.
 
-    Of an unknown number of clusters they also split and merge: often while they look
-    for their place, and then the less the more the other steps change the number.
+    They split and merge while they look for their place, and of an unknown number of
+    clusters always.
     """
 
     def __init__(self, model, chains, ordered=True):
         self.model, self.ordered = model, ordered
-        self.state = starting_state(model, chains)
-        self.occupied, self.changes, self.moves, self.due = None, [], 0.0, 0.0
+        self.state, self.sweeps = starting_state(model, chains), 0
+        self.interrupted = False
 
     def sweep(self, tuning=False):
-        """One sweep of all chains, with the moves that are due."""
-        model, moved = self.model, np.zeros(len(self.state.p), bool)
-        if tuning:
-            self.moves = 10.0 if model.unknown else 0.5
-        self.due += self.moves
-        if self.due >= 1:
-            self.state, moved = split_and_merge(model, self.state, int(self.due))
-            self.due %= 1
+        """One sweep of all chains; returns the state and the numbers of occupied."""
+        moves = MOVES if self.model.unknown else tuning * (self.sweeps % 2)
+        state, self.sweeps = self.state, self.sweeps + 1
+        if moves:
+            state = split_and_merge(self.model, state, moves)
         with np.errstate(divide="ignore"):  # the logarithm of a weight of zero
-            self.state, occupied = sweep(model, self.state)
-        if tuning and self.occupied is not None:
-            self.changes.append((occupied != self.occupied)[~moved].mean())
-        elif self.changes:
-            rate = np.nanmean(self.changes[len(self.changes) // 2 :])
-            self.moves = np.clip(0.06 / rate, 0.5, 10) if model.unknown else 0.0
-            self.changes = []
-        self.occupied = occupied
+            state, occupied = sweep(self.model, state)
         if self.ordered:
-            means = np.where(self.state.exists, self.state.means, np.inf)
-            self.state = self.state.taken(means.argsort(axis=1))
+            means = np.where(state.exists, state.means, np.inf)
+            state = state.taken(means.argsort(axis=1))
+        self.state = state
+        return state, occupied
 
-    def draw(self, draws, tuning=False, say=""):
-        """Sweeps of all chains, or fewer if interrupted: a list of what each drew."""
-        kept = []
+    def draw(self, sweeps, tuning=False):
+        """What all chains drew in each of the sweeps, or in fewer if interrupted."""
+        kept, self.interrupted = [], True
         with suppress(KeyboardInterrupt):
-            for _ in tqdm(range(draws), say, delay=3, leave=False, disable=not say):
-                self.sweep(tuning)
-                kept.append((self.state, self.occupied))
+            for _ in sweeps:
+                kept.append(self.sweep(tuning))
+            self.interrupted = False
         return kept
+
+
+def with_bar(sweeps, say):
+    """So many sweeps, with a bar if they take long."""
+    return tqdm(range(sweeps), say, delay=3, mininterval=0.5, leave=False)
 
 
 def refuse(applies, complaint):
@@ -539,14 +553,18 @@ def gibbs(
     and Grün (2021), with moves of Richardson and Green (1997).
     """
     begin, whole = time.perf_counter(), (int, np.integer)
-    for name, value, least in (("chains", chains, 2), ("draws", draws, 1), ("tune", tune, 0)):
+    for name, value, least in (
+        ("chains", chains, 2),
+        ("draws", draws, 1),
+        ("tune", tune, 0),
+    ):
         fits = isinstance(value, whole) and value >= least
         refuse(not fits, f"{name} = {value}: give a whole number from {least}.")
     column, rng = as_column(data, places), np.random.default_rng(random_seed)
     model = model_of(column, k, priors, own_widths, min_weight, concentration, rng)
     sampler = Chains(model, chains, ordered)
-    tuned = sampler.draw(tune, tuning=True, say="tuning")
-    kept = sampler.draw(draws, say="sampling") if len(tuned) == tune else []
+    sampler.draw(with_bar(tune, "tuning"), tuning=True)
+    kept = [] if sampler.interrupted else sampler.draw(with_bar(draws, "sampling"))
     if not kept:
         raise KeyboardInterrupt("stopped before the first draw")
     if len(kept) < draws:

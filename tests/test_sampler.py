@@ -89,8 +89,12 @@ def statistics(y, state):
         "likelihood": np.tanh(np.log(density).sum(axis=1) / 20),
         "spread over variance": np.tanh(((y.T - mean) ** 2).mean(axis=0) / spread),
         "first point": np.tanh(each[:, :, 0].max(axis=1) / density[:, 0] / 2),
-        "sd of the first point": np.tanh((each * sd[..., None]).sum(1)[:, 0] / density[:, 0]),
-        "its squared distance": np.tanh((each * z**2).sum(axis=1)[:, 0] / density[:, 0]),
+        "sd of the first point": np.tanh(
+            (each * sd[..., None]).sum(1)[:, 0] / density[:, 0]
+        ),
+        "its squared distance": np.tanh(
+            (each * z**2).sum(axis=1)[:, 0] / density[:, 0]
+        ),
     }
 
 
@@ -115,7 +119,7 @@ def changes(name, step, sets=100_000, batches=25):
 
 STEPS = {
     "sweep": lambda model, state: sweep(model, state)[0],
-    "moves": lambda model, state: split_and_merge(model, state, 4)[0],
+    "moves": lambda model, state: split_and_merge(model, state, 4),
 }
 
 
