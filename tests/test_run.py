@@ -1,0 +1,248 @@
+"""What goes wrong on a reader's machine ends in a finished run or in one clear sentence, and nothing is lost."""
+
+import base64
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+
+import jupytext
+import psutil
+import pytest
+from conftest import ROOT, living, wait_until
+
+from run import marks
+
+machinery = pytest.mark.machinery
+
+OLD = b"the old one"
+MD, PAIR, PNG = (
+    f"gaussian_mixture_model.{suffix}" for suffix in ("md", "ipynb", "png")
+)
+OUTPUTS = [PAIR, PNG, BUILT := f"build/{PAIR}"]
+RUN = [sys.executable, "run.py", "--pair"]
+
+
+def repository(path, code):
+    """A folder whose tutorial is a cell of `code` and a thumbnail, with old outputs."""
+    (path / "build").mkdir(parents=True)
+    shutil.copy(ROOT / "run.py", path)
+    png = base64.b64encode(bytes(100_000)).decode()
+    thumbnail = f"display({{'image/png': '{png}'}}, raw=True)"
+    header = "---\nkernelspec:\n  display_name: Python 3\n  name: python3\n---\n\n"
+    cells = f"## Sample\n\n```{{code-cell}}\n{code}\n```\n\n```{{code-cell}}\n"
+    text = f"{header}{cells}:tags: [thumbnail]\n\n{thumbnail}\n```\n"
+    (path / MD).write_text(text, encoding="utf-8")
+    for name in OUTPUTS:
+        (path / name).write_bytes(OLD)
+    return path
+
+
+def replaced(path):
+    """Which of the old outputs are not there any more; nothing else may be left."""
+    files = {str(file.relative_to(path)): file for file in path.rglob("*")}
+    assert set(files) == {"build", "run.py", MD, *OUTPUTS}
+    old = [x for x in OUTPUTS if files[x].is_file() and files[x].read_bytes() == OLD]
+    return [x for x in OUTPUTS if x not in old]
+
+
+ODD = [
+    {"LC_ALL": "C", "TZ": "Pacific/Kiritimati", "PYTHONIOENCODING": "ascii"},
+    {"HOME": "a home/ä", "MPLBACKEND": "", "DISPLAY": ""},
+    {"HOME": os.devnull},  # where no user can write
+]
+
+
+@machinery
+@pytest.mark.parametrize("environment", ODD, ids=" ".join)
+def test_runs_in_an_odd_place(tmp_path, environment):
+    """All but sampling, from a path with a space and an umlaut."""
+    code = "# äöü × 2\nimport matplotlib.pyplot as plt\n\nplt.plot([1, 2])\nplt.show()"
+    path = repository(tmp_path / "a repository/ä", code)
+    home = str(tmp_path / environment.get("HOME", os.environ["HOME"]))
+    env = os.environ | environment | {"HOME": home}
+    subprocess.run(RUN, cwd=path, env=env, check=True, timeout=120)
+    assert replaced(path) == OUTPUTS
+    assert (path / PAIR).read_text(encoding="utf-8").count('"image/png": "') == 2
+
+
+STOPPED = rf"\n{MD} stopped at the cell above; the notebook so far is {BUILT}\n$"
+KEPT = r"\. The committed files are as they were\.\n$"
+UNREADY = r"^No module named 'jupytext' in .*Run `make run`.*\n$"
+FAILURES = {  # the cell, what is said of it, and what is replaced
+    "it raises": ("print(6 * 7)\n\n1 / 0", f"ZeroDivisionError.*{STOPPED}", [BUILT]),
+    "kernel dies": (
+        "import os; os.kill(os.getpid(), 9)",
+        f"died, .*{STOPPED}",
+        [BUILT],
+    ),
+    "no place": (f"%sx rm {PNG} && mkdir {PNG}", f"directory.*{KEPT}", [PNG, BUILT]),
+    "full disk": ("1 + 1", f"File too large.*{KEPT}", []),
+    "no packages": ("1 + 1", UNREADY, []),
+}
+COMMANDS = {
+    # stops any user, the superuser too
+    "full disk": ["sh", "-c", f"ulimit -f 100 && exec {shlex.join(RUN)}"],
+    "no packages": [sys.executable, "-S", "run.py"],
+}
+
+
+@machinery
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failure_has_a_reason_and_the_pair_stays(tmp_path, failure):
+    code, said, new = FAILURES[failure]
+    path, command = repository(tmp_path, code), COMMANDS.get(failure, RUN)
+    ended = subprocess.run(
+        command, cwd=path, text=True, capture_output=True, timeout=120
+    )
+    assert ended.returncode == 1
+    assert re.search(said, ended.stderr, flags=re.S), ended.stderr
+    assert 'run.py", line' not in ended.stderr
+    assert replaced(path) == new
+    printed = '"42\\n"' in (path / BUILT).read_text(encoding="utf-8")
+    assert printed == ("6 * 7" in code)
+
+
+@machinery
+@pytest.mark.parametrize("whom", ["the group", "run.py alone"])
+def test_interrupt(tmp_path, whom):
+    """Ctrl+C in a terminal reaches the whole group; a supervisor's signal only the process that it started."""
+    sleeper = [sys.executable, "-c", "import time; time.sleep(999)"]
+    code = f"import subprocess\n\nsubprocess.run({sleeper}, stderr=subprocess.DEVNULL)"
+    path = repository(tmp_path, code)
+    started = subprocess.Popen(
+        RUN, cwd=path, text=True, stderr=subprocess.PIPE, start_new_session=True
+    )
+    run = psutil.Process(started.pid)
+
+    def below():
+        return run.children(recursive=True)
+
+    wait_until(lambda: any(one.cmdline() == sleeper for one in below()), "no cell ran")
+    processes = below()
+    (os.killpg if whom == "the group" else os.kill)(started.pid, signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert said.endswith("Interrupted: no file was changed.\n"), said
+    assert "Traceback" not in said
+    wait_until(lambda: not living(processes), "the kernel or what it started lives on")
+    assert replaced(path) == []
+
+
+def with_stored_seconds(path, seconds):
+    (path / PAIR).write_text(json.dumps({"metadata": {"seconds": seconds}}))
+    return path
+
+
+BAR = "<progress value='1' max='4'></progress> 25.00% [1/4 00:01&lt;00:03 Sampling]"
+SHOW_BAR = f'from IPython.display import HTML, display\n\ndisplay(HTML("{BAR}"))\n'
+
+
+@machinery
+def test_progress_in_a_log(tmp_path):
+    """Headings, and what is left after the stored run, which --pair replaces."""
+    path = with_stored_seconds(repository(tmp_path, SHOW_BAR), [36_000, 36_001])
+    log = subprocess.check_output(RUN, cwd=path, text=True, timeout=120)
+    line = r"^ +[\d.]+ s    {}/2  Sample \(about (\d+) min left\)$"
+    (first,) = re.findall(line.format(1), log, flags=re.M)
+    assert 600 < int(first) < 6_000, log
+    assert re.findall(line.format(2), log, flags=re.M) == ["1"], log
+    assert "Sampling" not in log and "\r" not in log
+    first, second = json.loads((path / PAIR).read_bytes())["metadata"]["seconds"]
+    assert 0 < first <= second
+
+
+@machinery
+def test_progress_in_a_terminal(tmp_path):
+    """Also what the kernel says and that Theano compiles, in a line that goes.
+
+    The cell makes the folders of two modules, and ends when the terminal said so. The
+    stored run is of another notebook: nothing is told of what is left.
+    """
+    modules, seen = tmp_path / "modules/compiledir_of_this_machine", tmp_path / "seen"
+    (modules / "tmp_of_an_earlier_run").mkdir(parents=True)
+    code = f"""import time
+from pathlib import Path
+
+for name in ("tmp1", "tmp2"):
+    Path({str(modules)!r}, name).mkdir()
+for _ in range(600):
+    if not Path({str(seen)!r}).exists():
+        time.sleep(0.1)
+"""
+    path = repository(tmp_path / "repository", code + SHOW_BAR)
+    with_stored_seconds(path, [60, 120, 180])
+    flags = {"THEANO_FLAGS": f"cxx=,base_compiledir={modules.parent}"}
+    (ours, theirs), shown = os.openpty(), ""
+    with subprocess.Popen(RUN, cwd=path, stdout=theirs, env=os.environ | flags):
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while piece := os.read(ours, 1000):
+                shown += piece.decode()
+                if "Theano compiles; modules so far: 2" in shown:
+                    seen.touch()
+    os.close(ours)
+    assert seen.exists(), shown
+    assert "25.00% [1/4 00:01<00:03 Sampling]\r\x1b[K" in shown
+    assert "1/2  Sample\r\n" in shown and "min left" not in shown
+
+
+@machinery
+def test_two_runs_at_once(tmp_path):
+    path = repository(tmp_path, "import time\n\ntime.sleep(1)")
+    both = [subprocess.Popen(RUN, cwd=path) for _ in range(2)]
+    assert [one.wait(timeout=120) for one in both] == [0, 0]
+    assert replaced(path) == OUTPUTS
+    assert (path / PAIR).read_bytes() == (path / BUILT).read_bytes()
+
+
+@machinery
+def test_a_killed_kernel_takes_its_sampling_processes_along():
+    """Whatever a process is at: here all four sample."""
+    code = """from mixtures import pymc3_support
+import pymc3 as pm
+
+with pm.Model():
+    pm.Normal("x")
+    pm.sample(1_000_000, step=pm.Metropolis(), chains=4, cores=4)
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as started:
+        kernel, workers = psutil.Process(started.pid), []
+        try:
+            wait_until(lambda: len(kernel.children()) == 4, "sampling never began")
+            workers = kernel.children()
+        finally:
+            kernel.kill()
+    try:
+        wait_until(lambda: not living(workers), "they live on")
+    finally:
+        for worker in living(workers):
+            worker.kill()
+
+
+@pytest.mark.parametrize(
+    "file, text, stale",
+    [
+        ("part.py", "def f():\n    'Two.'\n\n    return 1  # one\n", False),
+        ("part.py", "def f():\n    return 1\n", False),
+        ("part.py", "def f():\n    return 2\n", True),
+        ("more.py", "x = 1\n", True),
+        ("__main__.py", "print(1)\n", False),
+    ],
+)
+def test_outputs_are_stale_after_an_edit_of_the_package(
+    tmp_path, monkeypatch, file, text, stale
+):
+    monkeypatch.setattr("run.__file__", str(tmp_path / "run.py"))
+    notebook, package = jupytext.read(ROOT / MD), tmp_path / "mixtures"
+    package.mkdir()
+    (package / "part.py").write_text("def f():\n    'One.'\n    return 1\n")
+    before = list(marks(notebook))
+    (package / file).write_text(text)
+    assert (set(marks(notebook)).isdisjoint(before)) == stale
