@@ -136,13 +136,19 @@ def truncated_gamma(rng, shape, rate, low, high):
     drawn = rng.standard_gamma(shape) / rate
     out = (drawn < low) | (drawn > high)
     if out.any():  # by the inverse of the distribution function, from its smaller tail
-        a, b = shape[out], rate[out]
+        a, b, u = shape[out], rate[out], rng.random(np.count_nonzero(out))
         ends = np.array([gammainc(a, b * low), gammainc(a, b * high)])
         upper = np.array([gammaincc(a, b * low), gammaincc(a, b * high)])
-        u = rng.random(a.size)
         lower_tail = gammaincinv(a, ends[0] + u * (ends[1] - ends[0]))
         upper_tail = gammainccinv(a, upper[0] + u * (upper[1] - upper[0]))
         drawn[out] = np.where(ends[0] < 0.5, lower_tail, upper_tail) / b
+        # Where a tail underflows, the logarithm falls off exponentially from its bound
+        above, below = upper[0] < 1e-200, ends[1] < 1e-200
+        slope = np.where(below, a - b * high, np.where(above, a - b * low, 1.0))
+        reach = -np.abs(slope) * np.log(high / np.maximum(low, TINY))
+        near = np.exp(np.log1p(u * np.expm1(reach)) / slope)
+        near *= np.where(below, high, low)
+        drawn[out] = np.where(below | above, near, drawn[out])
     return np.clip(drawn, low, high)
 
 
