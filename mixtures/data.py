@@ -6,13 +6,13 @@ however often it occurs, or, of columns with many different values, a narrow int
 """
 
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 
 FINE_CELLS = 2**14  # of the grid on which long arrays are counted
 SORTED_WHOLE = 200_000  # values that are sorted rather than counted on that grid
+LARGEST = 1e300  # of which a float still holds multiples and sums
 FAR = 1e6  # times the distance of the rest: a value there stands for something else
 
 
@@ -70,8 +70,6 @@ def checked_values(data):
     data : array, list, Series or other column of numbers, shape (n,)
     Raises ValueError, with what to do, unless it is one column of real numbers.
     """
-    if np.ma.isMaskedArray(data):
-        data = data.astype(float).filled(np.nan)
     if np.ndim(data) != 1:
         shape = np.shape(data)
         raise ValueError(
@@ -86,9 +84,10 @@ def checked_values(data):
         unread = pd.to_numeric(series.astype(str), errors="coerce").isna()
         text = series[unread & series.notna()]
         if kind in ("string", "mixed", "mixed-integer") and not text.empty:
+            advice = 'pd.to_numeric(pd.Series(data), errors="coerce").dropna()'
             raise ValueError(
-                f"data[{text.index[0]}] is {text.iloc[0]!r}, which is no number: mend it,"
-                ' or pd.to_numeric(data, errors="coerce").dropna() leaves all such out.'
+                f"data[{text.index[0]}] is {text.iloc[0]!r}, which is no number: mend "
+                f"it, or {advice} leaves all such out."
             )
         advice = "take the numbers that were measured"
         if kind == "string" or kind.startswith("mixed"):
@@ -117,6 +116,11 @@ def combined(parts, labels):
     return np.array([total, offset + unit * average, unit * np.sqrt(variance)])
 
 
+def spread_of(low, high, width):
+    """Half the distance of two quantiles, or the width if most values are equal."""
+    return max((high - low) / 2, 1e-140 * width) if high > low else width
+
+
 def stretched(values, center, spread):
     """Values about a center on a scale that is logarithmic far out."""
     return np.arcsinh((values - center) / spread)
@@ -135,7 +139,7 @@ def merged(parts, most):
         return parts
     share = (count.cumsum() - count / 2) / count.sum()
     low, center, high = np.interp([0.1, 0.5, 0.9], share, mean)
-    stretch = stretched(mean, center, (high - low) / 2 or np.ptp(mean))
+    stretch = stretched(mean, center, spread_of(low, high, np.ptp(mean)))
     stretch = (stretch - stretch[0]) / (stretch[-1] - stretch[0])
     return combined(parts, np.floor(most * (1 - 1e-9) * (share + stretch) / 2))
 
@@ -143,10 +147,10 @@ def merged(parts, most):
 def counted_on_grid(values, some, cells=FINE_CELLS, piece=50_000):
     """Places of a long array, (3, places): cells of a fine grid, in one pass.
 
-    some : a sample of the values, from which the middle and the scale of the grid follow
+    some : a sample of the values, which give the middle and scale of the grid
     """
     low, center, high = np.quantile(some, [0.1, 0.5, 0.9])
-    spread = (high - low) / 2 or np.ptp(values)
+    spread = spread_of(low, high, np.ptp(values))
     first, last = stretched(np.array([values.min(), values.max()]), center, spread)
     sums = np.zeros((3, cells))
     for i in range(0, values.size, piece):  # pieces stay in the processor's cache
@@ -176,8 +180,12 @@ def counted(values, most):
     kept = dict(parts=np.zeros((3, 0)), some=some[:0], missing=missing)
     if not values.size:
         return kept
-    kept.update(some=some[:: 1 + some.size // (20 * most)], low=values.min())
-    kept["high"] = values.max()
+    kept.update(some=some[:: 1 + some.size // (20 * most)])
+    kept.update(low=values.min(), high=values.max())
+    if max(-kept["low"], kept["high"]) > LARGEST:
+        raise ValueError(
+            "The values of data are too large for a computer: rescale them."
+        )
     if values.size > SORTED_WHOLE and len(np.unique(kept["some"])) > 2 * most:
         kept["parts"] = merged(counted_on_grid(values, some), 4 * most)
         return kept
@@ -198,15 +206,17 @@ def resolution(values):
     smallest difference between two values if some occur twice, as in logarithms of
     rounded values, and otherwise what the digits of a float allow.
     """
-    largest = np.abs(values).max()
-    some = np.unique(values[:: 1 + values.size // 1_000])
-    exponents = [Decimal(f"{x:.12e}").normalize().as_tuple()[2] for x in some if x]
-    step = float(f"1e{min(exponents)}")
-    if step > 1e-12 * largest:
-        return step
     different = np.unique(values)
-    gaps = np.diff(different)
-    gaps = gaps[gaps > 1e-12 * largest]
+    largest, gaps = np.abs(different).max(), np.diff(different)
+    exact = min(1e-12 * largest, 1e-4 * np.ptp(different))
+    some = different[:: 1 + different.size // 1_000]
+    for exponent in range(int(np.ceil(np.log10(largest))), -324, -1):
+        step = float(f"1e{exponent}")
+        if step <= 4 * exact:
+            break
+        if (np.abs(some - step * np.round(some / step)) <= exact).all():
+            return step
+    gaps = gaps[gaps > exact]
     repeated = different.size < values.size and gaps.size
     return gaps.min() if repeated else np.spacing(largest)
 
@@ -222,8 +232,8 @@ def refuse_fill_values(parts):
     if jump.any():
         far = value[order[np.flatnonzero(jump)[0] + 1]]
         raise ValueError(
-            f"The value {far:.15g} lies a million times farther out than the rest: if it "
-            "stands for a missing value leave it out, else give it a column of its own."
+            f"The value {far:.15g} lies a million times farther out than the rest: if "
+            "it stands for a missing value leave it out, else give it its own column."
         )
 
 
@@ -254,8 +264,8 @@ def in_blocks(collection, most):
     if bad:
         where = ", ".join(f"{n:,} in partition {i}" for i, n in list(bad.items())[:5])
         raise ValueError(
-            f"data has missing or infinite values, {where}: leave them out, as "
-            "data.dropna() does."
+            f"data has missing or infinite values, {where}: leave them out: "
+            "data[abs(data) < np.inf]."
         )
     return found
 
@@ -276,8 +286,8 @@ def as_column(data, most=1_000):
         is wider than the places that it covers, as a second run with twice as many
         shows, and not for a cluster that is narrower than a place.
 
-    Raises ValueError for what is not a column of numbers, for missing, infinite and fill
-    values, and if all values are the same.
+    Raises ValueError for what is not a column of numbers, for missing, infinite and
+    fill values, and if all values are the same.
     """
     if isinstance(data, Column):
         return data
@@ -289,7 +299,7 @@ def as_column(data, most=1_000):
         if missing.size:
             raise ValueError(
                 f"data[{missing[0]}] is missing ({missing.size:,} such in all): leave "
-                "missing values out, as data.dropna() does."
+                "missing values out, as pd.Series(data).dropna() does."
             )
         found = [counted(values, most)]
     found = [one for one in found if one["parts"].size]
@@ -298,13 +308,13 @@ def as_column(data, most=1_000):
     low, high = min(x["low"] for x in found), max(x["high"] for x in found)
     if low == high:
         raise ValueError(f"All values of data are {low:g}: there is nothing to fit.")
-    if high / 2 - low / 2 > np.finfo(float).max / 4:
+    if high - low < 1 / LARGEST:
         raise ValueError(
-            "The values of data are too large for a computer: rescale them."
+            "The values of data are too small for a computer: rescale them."
         )
     count, mean, sd = merged(np.concatenate([x["parts"] for x in found], axis=1), most)
     refuse_fill_values((count, mean))
-    step = resolution(np.concatenate([x["some"] for x in found]))
+    step = resolution(np.concatenate([[low, high]] + [x["some"] for x in found]))
     location = np.interp(0.5, (count.cumsum() - count / 2) / count.sum(), mean)
     z, unit = mean - location, np.abs(mean - location).max()
     scale = unit * np.sqrt(
