@@ -27,7 +27,7 @@ TINY = 1e-300  # keeps the weight of a cluster that is all but empty over zero
 
 @dataclass
 class State:
-    """Weights, means and widths, (chains, k) each, and the numbers of clusters, (chains,)."""
+    """Weights, means and widths, (chains, k) each, and numbers of them, (chains,)."""
 
     p: np.ndarray
     means: np.ndarray
@@ -320,7 +320,7 @@ def log_split_ratio(model, share, away, total, size):
     """Jacobian of a split over the density of what it draws: its logarithm, (chains,).
 
     share, away : of the part, its share of the weight and its distance from the whole
-    total : variance of the whole; size : logarithm of the part's variance in units of it
+    total : variance of the whole; size : logarithm of the part's variance over it
     """
     distance = away / np.sqrt(total)
     log_ratio = np.log(2 * share * total) / 2 - np.log(1 - share)
@@ -332,7 +332,7 @@ def log_split_ratio(model, share, away, total, size):
 
 
 def split_and_merge(model, state, moves):
-    """Moves of every chain: a split or a merge, or one after the other if k is known."""
+    """Moves of all chains: a split or a merge, or one after the other if k is known."""
     number, x = state.number, np.array([state.p, state.means, state.sd**2])
     all_chains = np.ones(len(number), bool)
 
@@ -447,18 +447,18 @@ def refuse(applies, complaint):
 
 def model_of(column, k, priors, own_widths, min_weight, concentration, rng):
     """The `Model` of a `Column`; arguments as in `gibbs`, refused likewise."""
-    whole = np.ndim(k) == 0 and not isinstance(k, bool) and k == int(k) and k > 0
-    prior = np.eye(int(k))[-1] if whole else np.atleast_1d(np.asarray(k, float))
-    possible = whole or (np.ndim(k) == 1 and (prior >= 0).all())
+    number = isinstance(k, (int, float, np.number)) and not isinstance(k, bool)
+    whole = number and k > 0 and k % 1 == 0
+    prior = np.asarray(np.eye(int(k))[-1] if whole else k if np.ndim(k) else [], float)
     refuse(
-        not possible or not 0 < prior.sum() < np.inf,
+        prior.ndim > 1 or (prior < 0).any() or not 0 < prior.sum() < np.inf,
         f"k = {k}: give a whole number from 1, or a list with the prior probability of "
         "each number from 1.",
     )
     alpha, most = np.asarray(concentration, float), 1 / len(prior)
     fits = alpha.ndim == 0 or alpha.shape == prior.shape
     refuse(
-        not fits or not (alpha > 0).all(),
+        not fits or not ((alpha > 0) & (alpha < np.inf)).all(),
         f"concentration = {concentration}: give a positive number, or one for each k.",
     )
     refuse(
@@ -538,10 +538,10 @@ def gibbs(
     priors : center and scale of the normal prior of the means, and widest, the largest
         width, in the data's units; without them they follow from the range R of data,
         as the middle, R and R
-    own_widths : a width for each cluster, with the prior of Richardson and Green (1997),
-        1 / sd² ~ Gamma(2, beta), beta ~ Gamma(0.2, 10 / widest²), instead of one width
-        ~ Uniform(0, widest). No width is under step / sqrt(2 pi), where step is that in
-        which the values are written
+    own_widths : a width for each cluster, with the prior of Richardson and Green
+        (1997), 1 / sd² ~ Gamma(2, beta), beta ~ Gamma(0.2, 10 / widest²), instead of
+        one width ~ Uniform(0, widest). No width is under step / sqrt(2 pi), where step
+        is that in which the values are written
     min_weight : the smallest weight that a cluster may have
     concentration : of the Dirichlet prior of the weights, one or one for each number
     chains, draws, tune : how many; draws that are kept, and sweeps that are not
@@ -549,10 +549,10 @@ def gibbs(
     places : about how many values are told apart, see `as_column`
 
     Returns an xarray.Dataset with dims chain, draw, cluster, in the data's units: p,
-    means and sd, and if the number is unknown k and occupied, the number of clusters and
-    of those that hold points; of clusters that a draw has not, the rest is NaN. Its
-    attributes are points, places, step and sampling_time in seconds. The same seed gives
-    the same draws. Interrupted, it returns what was drawn.
+    means and sd, and if the number is unknown k and occupied, the number of clusters
+    and of those that hold points; of clusters that a draw has not, the rest is NaN. Its
+    attributes are points, places, step and sampling_time in seconds. The same seed
+    gives the same draws. Interrupted, it returns what was drawn.
     Raises ValueError, with what to do, for data or arguments that do not fit.
 
     Source: Diebolt and Robert (1994); the number, Frühwirth-Schnatter, Malsiner-Walli
@@ -563,6 +563,7 @@ def gibbs(
         ("chains", chains, 2),
         ("draws", draws, 1),
         ("tune", tune, 0),
+        ("places", places, 10),
     ):
         fits = isinstance(value, whole) and value >= least
         refuse(not fits, f"{name} = {value}: give a whole number from {least}.")
