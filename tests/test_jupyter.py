@@ -34,17 +34,13 @@ def pair(tmp_path):
     without the marks of the whole and with less tuning."""
     notebook = nbformat.read(IPYNB, as_version=4)
     notebook.metadata.language_info.version = platform.python_version()
-    sampling = position(notebook, "pm.sample(")
-    cell = notebook.cells[sampling]
-    cell.source, count = re.subn(r"\btune=5_000", "tune=500", cell.source)
-    assert count == 1
-    end = next(
-        i
-        for i, cell in enumerate(notebook.cells)
-        if i > sampling and "image/png" in str(cell.get("outputs"))
-    )
-    del notebook.cells[end + 1 :]
-    notebook.cells[end].metadata.pop("jupyter", None)  # so that its prompt shows
+    cells, sampling = notebook.cells, position(notebook, "pm.sample(")
+    source = cells[sampling].source
+    assert source.count("tune=5_000") == source.count("draws=20_000") == 1
+    cells[sampling].source = source.replace("tune=5_000", "tune=500")
+    end = next(i for i in range(sampling, len(cells)) if "image/png" in str(cells[i]))
+    del cells[end + 1 :]
+    cells[end].metadata.pop("jupyter", None)  # so that its prompt shows
     paths = tmp_path / "pair" / MD.name, tmp_path / "pair" / IPYNB.name
     paths[0].parent.mkdir()
     paths[0].write_text(jupytext.writes(notebook, "md:myst"), encoding="utf-8")
@@ -105,9 +101,8 @@ def test_jupyterlab(page, lab, pair):
                 wait_until_run(i)
 
     def wait_for_progress(share):
-        page.wait_for_function(
-            f"[...document.querySelectorAll('progress')].some(p => p.value >= {share} * p.max)"
-        )
+        bars = "[...document.querySelectorAll('progress')]"
+        page.wait_for_function(f"{bars}.some(bar => bar.value >= {share} * bar.max)")
 
     def wait_for_figure():
         cell(last, " img").wait_for()
@@ -115,9 +110,7 @@ def test_jupyterlab(page, lab, pair):
 
     def save():
         with page.expect_response(
-            lambda response: (
-                response.request.method == "PUT" and md.name in response.url
-            )
+            lambda r: r.request.method == "PUT" and md.name in r.url
         ):
             page.keyboard.press("Control+s")
 
