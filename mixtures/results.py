@@ -1,4 +1,4 @@
-"""A fit of a column: sampled until it can be trusted, what it found, and how sure it is."""
+"""A fit of a column: sampled until it can be trusted, and what it says."""
 
 import base64
 import html
@@ -217,9 +217,9 @@ class Fit:
         if self._number_run and not self._number_run.trusted:
             r_hat, effective = checks(self._number_run.draws)
             return (
-                f"the chains do not agree yet on the number of clusters (R-hat {r_hat:.3f},"
-                f" effective size {effective:.0f}): give them more `seconds`, or `clusters`"
-                " if you know how many."
+                "the chains do not agree yet on the number of clusters (R-hat "
+                f"{r_hat:.3f}, effective size {effective:.0f}): give them more `seconds`,"
+                " or `clusters` if you know how many."
             )
         label = different_answers(self.draws, self._at())
         if label.max() > 1:
@@ -233,20 +233,21 @@ class Fit:
                 f"{n} of log-likelihood {x:.1f}" for n, x in sorted(groups)[::-1]
             )
             return (
-                f"the chains found {len(groups)} different answers ({said}): try another "
-                "number of `clusters`, or leave it out."
+                f"the chains found {len(groups)} different answers ({said}): try "
+                "another number of `clusters`, or leave it out."
             )
         density = np.exp(log_components(self._at(), self.draws)).sum(axis=1)
         density = density.reshape(*self.draws["p"].shape[:2], -1)
         if good(xr.Dataset({"density": (("chain", "draw", "value"), density)})):
             return (
-                "no names tell the clusters apart, though the chains agree on the density: "
-                "use what needs no names, `together` and the density, or fewer `clusters`."
+                "no names tell the clusters apart, though the chains agree on the "
+                "density: use what needs no names, `together` and `plot`, or fewer "
+                "`clusters`."
             )
         r_hat, effective = checks(self.draws)
         return (
-            f"there were too few draws (R-hat {r_hat:.3f}, effective size {effective:.0f})"
-            ": give it more `seconds`."
+            f"there were too few draws (R-hat {r_hat:.3f}, effective size "
+            f"{effective:.0f}): give it more `seconds`."
         )
 
     def _at(self):
@@ -266,7 +267,7 @@ class Fit:
         return pd.DataFrame(table).rename_axis("cluster")
 
     def membership(self, values=None):
-        """The likeliest cluster of each value, its probability and that of each cluster.
+        """The likeliest cluster of each value, its probability and that of each.
 
         values : numbers, (n,), or a Dask array or column, whose answer is a lazy Dask
             array (n, clusters); without them the fitted column, one row a row of it, by
@@ -331,7 +332,7 @@ class Fit:
         return ax
 
     def plot_replicates(self, ax):
-        """The histogram of the column over those of data that the mixture would make."""
+        """The histogram of the column over those of data that the mixture makes."""
         edges, heights = histogram(self.column)
         draws, rng = thinned(self.draws, 300), np.random.default_rng(0)
         p, means, sd = (draws[name].values for name in ("p", "means", "sd"))
@@ -371,7 +372,7 @@ class Fit:
             shading="nearest",
         )
         plt.colorbar(shown, ax=ax, label="probability to share a cluster")
-        ax.set(xlabel=self.name, ylabel=self.name, aspect="equal")
+        ax.set(xlabel=self.name, ylabel=self.name)
 
     def save(self, folder, frame=None):
         """Write clusters.csv, number.csv, membership.csv and report.html, all or none.
@@ -401,7 +402,7 @@ class Fit:
 def histogram(column):
     """Edges and heights of a histogram whose bins follow the step of the values."""
     iqr = np.diff(column.quantile([0.25, 0.75]))[0] or (column.high - column.low) / 4
-    width = max(2 * iqr / column.size ** (1 / 3), (column.high - column.low) / 200)
+    width = max(iqr / column.size ** (1 / 3), (column.high - column.low) / 200)
     if column.step > width / 50:  # bins of as many written values each
         width = column.step * max(1, round(width / column.step))
         first = column.low - column.step / 2
@@ -416,7 +417,8 @@ STYLE = """
 body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
 img { max-width: 100%; height: auto; background: white; border-radius: 0.5rem; }
 figure { margin: 1.5rem 0; } .table { overflow-x: auto; }
-table { border-collapse: collapse; } th, td { padding: 0.2rem 0.6rem; text-align: right; }
+table { border-collapse: collapse; }
+th, td { padding: 0.2rem 0.6rem; text-align: right; }
 tbody tr { border-top: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
 """
 
@@ -425,13 +427,13 @@ def report(fit):
     """One page of HTML that says all of a fit and needs nothing else."""
     title, k = html.escape(fit.name), fit.draws.sizes["cluster"]
     pictures = [
-        (fit.plot, "The column and its clusters", f"Histogram of {title} under {k} fitted "
-         "bell curves and their sum, dotted. Bands hold 94 % of the posterior."),
-        (fit.plot_replicates, "Does the mixture fit?", "Histogram of the data over the band "
-         "that holds 94 % of the heights in data that the mixture would make. The line "
-         "should leave the band seldom and by little."),
-        (fit.plot_together, "Which values belong together?", "Probability that two values "
-         "share a cluster: light squares are groups, whatever their names or number."),
+        (fit.plot, "The column and its clusters", f"Histogram of {title} under {k} "
+         "fitted bell curves and their sum, dotted. Bands hold 94 % of the posterior."),
+        (fit.plot_replicates, "Does the mixture fit?", "Histogram of the data over the "
+         "band that holds 94 % of the heights in data that the mixture would make. The "
+         "line should leave the band seldom and by little."),
+        (fit.plot_together, "Which values belong together?", "Probability that two "
+         "values share a cluster: light squares are groups, whatever their names."),
     ]  # fmt: skip
     if fit.number is not None:
         text = "Probability of each number of clusters, with Monte Carlo errors."
@@ -439,9 +441,10 @@ def report(fit):
     table = fit.clusters.to_html(border=0, float_format="{:.4g}".format)
     body = f"<h1>{title}: a mixture of normal distributions</h1>"
     body += f"<p><strong>{html.escape(fit.verdict)}</strong></p>"
-    body += f'<div class="table" tabindex="0" role="region" aria-label="clusters">{table}</div>'
+    body += '<div class="table" tabindex="0" role="region" aria-label="clusters">'
+    body += f"{table}</div>"
     for draw, heading, text in pictures:
-        figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+        figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
         draw(ax)
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=150)
@@ -455,8 +458,8 @@ def report(fit):
     body += f"<p>{column.size:,} values at {len(column.count):,} places, in steps of "
     body += f"{column.step:.3g}.</p>"
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<title>{title}</title><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head><body><main>{body}</main></body></html>"
     )
 

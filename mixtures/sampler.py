@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from .data import as_column, range_priors
 
-MOVES = 3  # splits and merges a sweep: a compromise between columns
+MOVES = 2  # splits and merges a sweep: a compromise between columns
 TINY = 1e-300  # keeps the weight of a cluster that is all but empty over zero
 
 
