@@ -183,6 +183,10 @@ def main():
         notebook.metadata["marks"] = list(marks(notebook))
     except (CellExecutionError, DeadKernelError) as error:
         stopped = error
+    for cell in notebook.cells:  # a progress bar leaves a line of blanks behind
+        if cell.cell_type == "code":
+            said = (out for out in cell.outputs if out.get("text", "text").strip())
+            cell.outputs = list(said)
     executed = f"{jupytext.writes(notebook, 'ipynb')}\n".encode()
     replace_files({EXECUTED: executed})
     if stopped:
