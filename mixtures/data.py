@@ -314,7 +314,8 @@ def as_column(data, most=1_000):
         )
     count, mean, sd = merged(np.concatenate([x["parts"] for x in found], axis=1), most)
     refuse_fill_values((count, mean))
-    step = resolution(np.concatenate([[low, high]] + [x["some"] for x in found]))
+    some = np.concatenate([x["some"] for x in found])
+    step = resolution(np.r_[np.setdiff1d([low, high], some), some])
     location = np.interp(0.5, (count.cumsum() - count / 2) / count.sum(), mean)
     z, unit = mean - location, np.abs(mean - location).max()
     scale = unit * np.sqrt(

@@ -1,0 +1,219 @@
+"""`as_column` takes every column of numbers, keeps its sums, and refuses the rest."""
+
+import re
+import warnings
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mixtures import as_column, gibbs
+
+RNG = np.random.default_rng(0)
+NORMAL = RNG.normal(0, 1, 60)
+CONTAINERS = {
+    "array": np.array,
+    "list": list,
+    "tuple": tuple,
+    "objects": lambda x: np.array(x, object),
+    "Series with any index": lambda x: pd.Series(x, index=[7] * len(x)),
+    "Float64": lambda x: pd.array(x, dtype="Float64"),
+    "nothing masked": np.ma.array,
+    "Decimal": lambda x: [Decimal(value) for value in x],
+}
+WHOLE = {
+    "range": range(3, 60),
+    "uint8": np.arange(3, 60, dtype="uint8"),
+    "float16": np.arange(3, 60, dtype="float16"),
+    "Int64": pd.array(range(3, 60), dtype="Int64"),
+    "Index": pd.Index(range(3, 60)),
+}
+
+
+def same(a, b):
+    return all(np.array_equal(x, vars(b)[name]) for name, x in vars(a).items())
+
+
+@pytest.mark.parametrize("name", [*CONTAINERS, *WHOLE])
+def test_containers(name):
+    values = np.arange(3.0, 60) if name in WHOLE else np.round(NORMAL, 2)
+    column = as_column(WHOLE[name] if name in WHOLE else CONTAINERS[name](values))
+    assert same(column, as_column(values)) and as_column(column) is column
+    different, count = np.unique(values, return_counts=True)
+    np.testing.assert_allclose(column.values, different, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(column.count, count)
+    assert not column.sd.any() and column.as_points().size == len(values)
+    np.testing.assert_array_equal(
+        column.as_points().mean, np.repeat(column.mean, count)
+    )
+    off = column.quantile([0, 0.3, 1]) - np.quantile(values, [0, 0.3, 1])
+    assert np.abs(off).max() < np.ptp(values) / 50
+
+
+REFUSED = {
+    "two columns": (np.ones((3, 2)), r"shape \(3, 2\): give one column"),
+    "a table": (pd.DataFrame({"a": [1, 2.5]}), r"shape \(2, 1\): give one column"),
+    "a number": (3.0, r"shape \(\): give one column"),
+    "text": (["1", "3%", "4"], r"data\[1\] is '3%', .* mend it, or pd"),
+    "text among numbers": (np.array([1, 2, "n/a"], object), r"data\[2\] is 'n/a'"),
+    "text and masked": (np.ma.array(["a", "1", "2", "3"], mask=[0, 1, 0, 0]), r"data\[0\] is 'a'"),
+    "numbers as text": (["1", "2.5"], "not numbers but string: pd.to_numeric"),
+    "some as text": ([1, "2.5"], "not numbers but mixed.*: pd.to_numeric"),
+    "bool": ([True, False], "not numbers but boolean: take the numbers"),
+    "masked bool": (np.ma.array([True, False]), "not numbers but boolean"),
+    "bool or missing": (pd.array([True, None], dtype="boolean"), "but boolean"),
+    "complex": ([1 + 2j, 3], "not numbers but complex"),
+    "Period": (pd.period_range("2020", periods=3, freq="D"), "but period"),
+    "datetime": (pd.date_range("2020", periods=3), "but datetime64"),
+    "categories": (pd.Series([1, 2], dtype="category"), "but categorical"),
+    "NaN": ([1, np.nan, 3], r"data\[1\] is missing \(1 such in all\)"),
+    "None": ([1, 2, None], r"data\[2\] is missing"),
+    "NA": (pd.array([1, 2, None], dtype="Int64"), r"data\[2\] is missing"),
+    "masked": (np.ma.masked_greater([1, 2, 3], 2), r"data\[2\] is missing"),
+    "infinite": ([1, 2, -np.inf], r"data\[2\] is -inf: leave infinite values out"),
+    "empty": ([], "data is empty"),
+    "one value": ([5], "All values of data are 5"),
+    "all the same": ([0.1] * 9, "All values of data are 0.1"),
+    "1e20 for missing": ([*NORMAL, 1e20], r"The value 1e\+20 .*leave it out"),
+    "largest int32": ([*RNG.normal(50, 3, 300), 2**31 - 1], "The value 2147483647 "),
+    "fill value of many": ([*RNG.normal(50, 3, 300_000), 1e30], r"The value 1e\+30 "),
+    "too large": ([1.7e308, -1.7e308], "too large for a computer: rescale"),
+    "too small": ([0, 5e-324], "too small for a computer: rescale"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_say_what_to_do(name):
+    data, complaint = REFUSED[name]
+    with pytest.raises(ValueError, match=complaint) as refusal:
+        as_column(data)
+    said = str(refusal.value)
+    assert said.endswith(".") and "\n" not in said
+    advice = re.search(r"pd\..*\)", said)
+    if advice:  # followed to the letter it helps
+        assert as_column(eval(advice[0])).size >= 2
+
+
+COUNTS = RNG.poisson(50, 300)
+STEPS = {
+    "decimals": (NORMAL.round(2), 0.01),
+    "thousands": (1_000 * COUNTS, 1_000),
+    "inches in centimeters": (2.54 * COUNTS, 0.01),
+    "thirds": (COUNTS / 3, 1 / 3),
+    "logarithms of counts": (np.log(COUNTS), np.diff(np.log(np.unique(COUNTS))).min()),
+    "milliseconds since 1970": (1.7e12 + COUNTS, 1),
+    "nearly all zero": (np.r_[np.zeros(400_000), 3, 5], 1),
+    "none": (NORMAL, np.spacing(np.abs(NORMAL).max())),
+    "none, beside a mean of 1e13": (1e13 + NORMAL, np.spacing(1e13)),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_resolution(name):
+    values, step = STEPS[name]
+    column = as_column(values)
+    assert column.step == pytest.approx(step, rel=1e-9, abs=0)
+    width = column.floor * column.scale  # with a density of one a step
+    assert width * np.sqrt(2 * np.pi) == pytest.approx(step, rel=1e-9, abs=0)
+
+
+def moments(values, column):
+    """Mean and mean square about the column's location, of values and of its places."""
+    z = (values - column.location) / column.scale
+    count, mean, sd = column.count, column.mean, column.sd
+    assert count.sum() == len(values) == column.size
+    assert (column.low, column.high) == (values.min(), values.max())
+    found = [(count * x).sum() / column.size for x in (mean, mean**2 + sd**2)]
+    return [z.mean(), (z**2).mean()], found
+
+
+MANY = np.r_[RNG.normal(0, 1, 180_000), RNG.standard_t(3, 120_000)]
+LONG = {"many": MANY, "tiny": 1e-170 * MANY, "large": 1e154 * MANY}
+LONG |= {"beside 1e13": 1e13 + MANY, "not so many": MANY[:50_000]}
+LONG["a third far out"] = np.r_[MANY, 1_000 + MANY[:100_000] / 1_000]
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_places_are_neighbors_and_keep_the_sums(name):
+    values, most = np.sort(LONG[name]), 500
+    column = as_column(LONG[name], most)
+    assert 100 < len(column.count) <= most and (np.diff(column.mean) > 0).all()
+    digits = np.spacing(np.abs(values).max()) / column.scale
+    expected, found = moments(values, column)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 + digits)
+    z, count = (values - column.location) / column.scale, column.count.astype(int)
+    last = count.cumsum() - 1
+    first = last - count + 1
+    each = np.add.reduceat(z, first) / count
+    np.testing.assert_allclose(column.mean, each, atol=1e-9 + digits)
+    square = np.add.reduceat((z - np.repeat(each, count)) ** 2, first)
+    np.testing.assert_allclose(column.sd, np.sqrt(square / count), atol=1e-5 + digits)
+    # half of the places go by the number of points and half by the stretch of values
+    low, center, high = np.quantile(values, [0.1, 0.5, 0.9])
+    stretched = np.arcsinh((values - center) / (high - low) * 2)
+    stretch = (stretched[last] - stretched[first]) / np.ptp(stretched)
+    share = np.where(stretch > 1e-4, count / len(values), 0)
+    assert (share + stretch).max() < 3.2 / most
+
+
+def test_a_narrow_group_far_out_keeps_places_of_its_own():
+    group = 1_000 + MANY[:3_000] / 1_000
+    column = as_column(np.r_[MANY, group])
+    far = column.values > 999
+    assert column.count[far].sum() == len(group) and (~far).sum() > 500
+    spread = np.sqrt((column.count * column.sd**2)[far].sum() / len(group))
+    assert spread * column.scale < 2e-3
+
+
+@pytest.mark.parametrize("more, exact", [(0, True), (1, False)])
+def test_different_values_are_kept_up_to_twice_the_places(more, exact):
+    values = np.repeat(np.arange(40.0 + more) ** 2, 3)
+    column = as_column(values, most=20)
+    assert (len(column.count) == 40) == exact == (not column.sd.any())
+
+
+def rounded(values, unit, shift, decimals):
+    return [shift + unit * round(value, decimals) for value in values]
+
+
+NUMBERS = st.floats(width=64) | st.integers(-(10**40), 10**40) | st.integers(-9, 9)
+SMALL = st.lists(st.floats(-10, 10) | st.floats(-1, 1), min_size=2, max_size=40)
+UNITS = [5e-324, 1e-310, 1e-170, 1e-9, 1, 1 / 3, 1e154, 1e298, 1e299]
+SHIFTS = [0, 0, 0, 1e3, 1e13, -1e16, 1e299]
+LISTS = st.lists(NUMBERS, max_size=40) | st.builds(
+    rounded, SMALL, *map(st.sampled_from, (UNITS, SHIFTS, [0, 1, 2, 6, 15]))
+)
+
+
+MODELS = st.tuples(st.sampled_from([2, [0.5, 0.3, 0.2]]), st.booleans())
+
+
+@given(LISTS, st.sampled_from(list(CONTAINERS)), st.sampled_from([5, 1_000]), MODELS)
+@settings(
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+def test_any_numbers_can_be_sampled_or_are_refused(values, name, most, model):
+    values, (k, own_widths) = np.array(values, float), model
+    data = CONTAINERS[name](values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            column = as_column(data, most)
+        except ValueError as refusal:
+            assert str(refusal).endswith(".") and "\n" not in str(refusal)
+            return
+        expected, found = moments(values, column)
+        digits = 8 * np.spacing(np.abs(values).max()) / column.scale
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 + digits)
+        assert 0 < column.floor < np.inf
+        drawn = gibbs(column, k, own_widths=own_widths, chains=2, draws=5, tune=5)
+        assert np.isfinite(drawn.means.where(drawn.p.notnull(), 0)).all()
+        np.testing.assert_allclose(drawn.p.sum("cluster"), 1)
+        assert drawn.sd.min() > 0.99 * column.floor * column.scale
+        assert drawn.sd.max() < np.inf
