@@ -4,21 +4,42 @@ NOTEBOOK := gaussian_mixture_model
 PYTHON := .venv/bin/python
 # Our own uv where the machine has none. It is installed from the root folder, where no .python-version picks an interpreter.
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+# What needs no execution of the notebook, no browser and no patience.
+FAST := -m "not executes and not machinery and not long"
+# The tests of the package, which need no PyMC3.
+PACKAGE_TESTS := $(wildcard $(addprefix tests/test_,data.py sampler.py fit.py command.py))
 
-.PHONY: help run test machinery pair lab gallery literal convergence mistakes lock clean
+.PHONY: help run check test plain modern machinery pair lab gallery long mutants lock clean
 
 help:  ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/ready  ## execute the tutorial into build/, with progress
 	$(PYTHON) run.py
 
-test: .venv/ready  ## check the style, execute the notebook, compare its outputs and test what decides about it
+check: .venv/ready  ## in a minute: check the style, and test all that needs no execution of the notebook
 	.venv/bin/pre-commit run --all-files
-	.venv/bin/pytest
+	.venv/bin/pytest $(FAST)
+
+test: check  ## then execute the notebook and test what comes out
+	.venv/bin/pytest -m executes
+
+plain: .venv/ready  ## the tests of `make check` as on processors without vector code
+	$(PYTHON) tests/without_vector_code.py $(FAST)
+
+modern: $(filter .uv/bin/uv,$(UV))  ## test the package as pip installs it, with the newest of all that it needs
+	@PYENV_VERSION=3.13 $(UV) venv --quiet --clear --python 3.13 .venv-modern 2>/dev/null \
+		|| PYENV_VERSION=3.12 $(UV) venv --quiet --clear --python 3.12 .venv-modern 2>/dev/null || { \
+		echo "No Python 3.13 or 3.12, and neither could be fetched. Install one ('uv python install 3.13' or 'pyenv install 3.13') and run make again." >&2; exit 1; }
+	rm -rf build/wheel
+	$(UV) build --quiet --wheel --python .venv-modern/bin/python --out-dir build/wheel
+	$(UV) pip install --quiet --python .venv-modern/bin/python build/wheel/*.whl pyarrow "dask[array,distributed]" pytest pytest-timeout hypothesis
+	@cd build && ../.venv-modern/bin/python -c "import mixtures, sys; from importlib.metadata import version; assert mixtures.__file__.startswith(sys.prefix); \
+		print('Python', sys.version.split()[0], *(f'{x} {version(x)}' for x in 'numpy pandas scipy xarray arviz'.split()))"
+	cd build && ../.venv-modern/bin/pytest --noconftest --import-mode=importlib $(addprefix ../,$(PACKAGE_TESTS))
 
 machinery: .venv/ready  ## test what is around it: pages and JupyterLab in a browser, run.py's bad days, other settings
-	.venv/bin/pytest -m machinery
+	.venv/bin/pytest -m machinery --screenshot only-on-failure --output build/screenshots
 
 pair: .venv/ready  ## execute the tutorial and make the result the committed .ipynb
 	$(PYTHON) run.py --pair
@@ -31,14 +52,15 @@ gallery: .venv/ready  ## render the stored outputs as web pages into build/galle
 	.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/doctrees gallery build/gallery
 	@echo "open build/gallery/index.html"
 
-literal: .venv/ready  ## a long look: sample the original, stock step and all, and compare
-	.venv/bin/pytest -s -m long tests/test_literal.py
+long: .venv/ready  ## a long look: sample the original, stock step and all, and fit fifty other data sets
+	.venv/bin/pytest -s -m long
 
-convergence: .venv/ready  ## a long look: fit fifty other data sets, and count convergence and coverage
-	.venv/bin/pytest -s -m long tests/test_convergence.py
-
-mistakes: .venv/ready  ## a long look: plant mistakes in copies and say which test catches each
-	$(PYTHON) tests/planted_mistakes.py
+# One in ten of the changes that mutmut knows, and the first in each function: always the same ones.
+mutants: .venv/ready  ## a long look: change the package in some hundred places, and list what no test notices
+	rm -rf mutants
+	PYTHONHASHSEED=0 .venv/bin/mutmut run "*_1" "*7"
+	@.venv/bin/mutmut results --all true | awk '/: not checked$$/ { next } { n++ } /: (killed|timeout)$$/ { caught++; next } { print } \
+		END { print "caught " caught " of " n; exit caught < 0.85 * n }'
 
 # Only Python 3.10 is resolved for (pyproject.toml), and the markers that say so again on every line are taken off.
 lock: .venv/ready  ## make requirements.txt from requirements.in
@@ -48,7 +70,7 @@ lock: .venv/ready  ## make requirements.txt from requirements.in
 	sed -e "s/python_full_version < '3.11' and //" -e "s/ ; python_full_version < '3.11'//" build/lock > requirements.txt
 
 clean:  ## remove the environment and everything that was built
-	rm -rf .venv .uv build
+	rm -rf .venv .venv-modern .uv build mutants
 
 .venv/ready: requirements.txt .python-version Makefile $(filter .uv/bin/uv,$(UV))
 	@$(UV) python find 3.10 >/dev/null 2>&1 || $(UV) python install 3.10 >/dev/null 2>&1 || { \
