@@ -272,6 +272,8 @@ def in_blocks(collection, most):
 
 def _one_block(block, most):
     """`counted` as a block of a Dask array of objects."""
+    if block.dtype.kind not in "iuf":
+        block = checked_values(block)
     return np.array([counted(block, most), None], dtype=object)[:1]
 
 
