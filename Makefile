@@ -7,9 +7,9 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 # What needs no execution of the notebook, no browser and no patience.
 FAST := -m "not executes and not machinery and not long"
 # The tests of the package, which need no PyMC3.
-PACKAGE_TESTS := $(wildcard $(addprefix tests/test_,data.py sampler.py fit.py command.py))
+PACKAGE_TESTS := $(wildcard $(addprefix tests/test_,data.py dask.py sampler.py fit.py command.py))
 
-.PHONY: help run check test plain modern machinery pair lab gallery long mutants lock clean
+.PHONY: help run check test plain modern machinery pair lab gallery long mutants bench lock clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ mutants: .venv/ready  ## a long look: change the package in some hundred places,
 	PYTHONHASHSEED=0 .venv/bin/mutmut run "*_1" "*7"
 	@.venv/bin/mutmut results --all true | awk '/: not checked$$/ { next } { n++ } /: (killed|timeout)$$/ { caught++; next } { print } \
 		END { print "caught " caught " of " n; exit caught < 0.85 * n }'
+
+bench: .venv/ready  ## a long look: what columns of many sizes cost on one core
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(PYTHON) tests/bench_sizes.py
 
 # Only Python 3.10 is resolved for (pyproject.toml), and the markers that say so again on every line are taken off.
 lock: .venv/ready  ## make requirements.txt from requirements.in
