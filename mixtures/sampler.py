@@ -145,8 +145,8 @@ def truncated_gamma(rng, shape, rate, low, high):
         # Where a tail underflows, the logarithm falls off exponentially from its bound
         above, below = upper[0] < 1e-200, ends[1] < 1e-200
         slope = np.where(below, a - b * high, np.where(above, a - b * low, 1.0))
-        reach = -np.abs(slope) * np.log(high / np.maximum(low, TINY))
-        near = np.exp(np.log1p(u * np.expm1(reach)) / slope)
+        width = np.log(high) - np.log(np.maximum(low, TINY))
+        near = np.exp(np.log1p(u * np.expm1(-np.abs(slope) * width)) / slope)
         near *= np.where(below, high, low)
         drawn[out] = np.where(below | above, near, drawn[out])
     return np.clip(drawn, low, high)

@@ -8,16 +8,34 @@ the rank of the truth among their draws is uniform. Source: Talts, Betancourt, S
 Vehtari and Gelman (2018), arXiv 1804.06788.
 """
 
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from mixtures.sampler import Chains, Model, State, split_and_merge, sweep
+from mixtures import as_column, gibbs
+from mixtures.sampler import (
+    Chains,
+    Model,
+    State,
+    draw_categories,
+    log_likelihood,
+    model_of,
+    split_and_merge,
+    sweep,
+    truncated_gamma,
+)
 
 N = 12  # points in each simulated data set
 FALLING = dict(prior=[0.4, 0.3, 0.2, 0.1], alpha=1 / np.arange(1, 5))
 MODELS = {
+    "one cluster": dict(prior=[1]),
     "one width, minimum weight": dict(prior=[0, 0, 1], min_weight=0.1),
     "one width over a floor": dict(prior=[0, 1], floor=0.8),
     "own widths over a floor": dict(prior=[0, 0, 1], own_widths=True, floor=0.3),
@@ -27,7 +45,7 @@ MODELS = {
 }
 
 
-def model_of(y, **more):
+def model_for(y, **more):
     """A model of data sets, (sets, points), one for each chain."""
     one = np.ones_like(y)
     given = dict(alpha=1.0, floor=1e-6, own_widths=False, min_weight=0) | more
@@ -102,9 +120,9 @@ def changes(name, step, sets=100_000, batches=25):
     """Changes of the statistics by a step, in standard errors."""
     rng, found = np.random.default_rng(3), []
     for _ in range(batches):
-        model = model_of(np.zeros((1, 1)), rng=rng, **MODELS[name])
+        model = model_for(np.zeros((1, 1)), rng=rng, **MODELS[name])
         state, y = from_the_prior(model, sets // batches)
-        model = model_of(y, rng=rng, **MODELS[name])
+        model = model_for(y, rng=rng, **MODELS[name])
         before = pd.DataFrame(statistics(y, state), dtype=float)
         with np.errstate(divide="ignore"):
             after = step(model, state)
@@ -129,3 +147,211 @@ def test_each_step_leaves_the_joint_law_as_it_is(name, step):
     z = changes(name, STEPS[step])
     # at most 19 statistics; beyond 5 a normal deviate lies with a chance of 6e-7
     assert z.abs().max() < 5, f"off by so many errors:\n{z[z.abs() > 3].round(1)}"
+
+
+@pytest.mark.parametrize("name", list(MODELS)[1::2])
+def test_the_truth_has_a_uniform_rank(name, sets=500, thin=30, ranks=19):
+    rng = np.random.default_rng(7)
+    truth, y = from_the_prior(
+        model_for(np.zeros((1, 1)), rng=rng, **MODELS[name]), sets
+    )
+    chains = Chains(model_for(y, rng=rng, **MODELS[name]), sets)
+    chains.draw(range(200), tuning=True)
+    kept = chains.draw(range(thin * ranks))[thin - 1 :: thin]
+    drawn = [statistics(y, state) for state, _ in kept]
+    for quantity, true in statistics(y, truth).items():
+        each = np.array([x.get(quantity, 0 * true) for x in drawn])
+        ties = ((each == true).sum(axis=0) + 1) * rng.random(sets)
+        rank = (each < true).sum(axis=0) + np.floor(ties).astype(int)
+        # smooth alternatives to uniform: Neyman's test with four Legendre polynomials
+        x = (2 * rank + 1) / (ranks + 1) - 1
+        shapes = [np.polynomial.Legendre.basis(i)(x) for i in (1, 2, 3, 4)]
+        smooth = sum(shape.sum() ** 2 / (shape**2).sum() for shape in shapes)
+        counts = np.bincount(rank, minlength=ranks + 1)
+        assert stats.chi2.sf(smooth, 4) > 1e-6, f"{quantity}: ranks {counts}"
+
+
+Y = np.random.default_rng(1).normal([0, 0, 8], [1, 1, 2], (101, 3)).ravel()
+SHORT = dict(chains=4, draws=20, tune=20)
+
+
+@pytest.mark.parametrize("own_widths", [False, True])
+@pytest.mark.parametrize("k", [2, [0.2, 0.5, 0.3]])
+def test_data_of_any_location_and_scale_give_the_same_draws(k, own_widths):
+    """And the same seed does, another one not; draws are labelled."""
+    drawn = gibbs(Y, k, own_widths=own_widths, **SHORT)
+    for shift, unit in ((0, 1), (0, 1e-6), (-1e4, 1), (1e-150, 1e-150), (7e3, 1e3)):
+        other = gibbs(shift + unit * Y, k, own_widths=own_widths, **SHORT)
+        means, sd = (other.means - shift) / unit, other.sd / unit
+        other = other.assign(means=means, sd=sd)
+        for name, x in drawn.items():
+            np.testing.assert_allclose(other[name], x, rtol=1e-6, atol=1e-6)
+    other = gibbs(Y, k, own_widths=own_widths, random_seed=1, **SHORT)
+    assert not np.allclose(other.p, drawn.p, equal_nan=True)
+    names = {"p", "means", "sd"} | ({"k", "occupied"} if np.ndim(k) else set())
+    assert set(drawn) == names and drawn.p.dims == ("chain", "draw", "cluster")
+    assert drawn.sd.dims == drawn.p.dims[: 2 + own_widths]
+    assert dict(drawn.sizes) == dict(chain=4, draw=20, cluster=3 if np.ndim(k) else 2)
+    assert (drawn.points, drawn.places, drawn.step) == (303, 303, as_column(Y).step)
+    assert drawn.sampling_time > 0 and not (drawn.means.diff("cluster") < 0).any()
+    assert not np.ndim(k) or (drawn.p.notnull().sum("cluster") == drawn.k).all()
+    unsorted = gibbs(Y, [0.2, 0.5, 0.3], ordered=False, **SHORT).means
+    assert (unsorted.diff("cluster") < 0).any()
+
+
+REFUSED = {
+    "k = 0: give a whole": dict(k=0),
+    "k = 2.5: give": dict(k=2.5),
+    "k = True": dict(k=True),
+    "k = None": dict(k=None),
+    r"k = \[0.5, -0.5, 1\]": dict(k=[0.5, -0.5, 1]),
+    r"k = \[nan, 1\]": dict(k=[np.nan, 1]),
+    "chains = 1: .* from 2": dict(chains=1),
+    "draws = 0": dict(draws=0),
+    "tune = -1": dict(tune=-1),
+    "places = 9": dict(places=9),
+    "3 weights over 0.4 cannot sum to one": dict(min_weight=0.4),
+    "leave min_weight at 0": dict(k=[0.5, 0.5], min_weight=0.1),
+    "concentration = 0": dict(concentration=0),
+    "concentration = inf": dict(concentration=np.inf),
+    r"concentration = \[1, 2\]": dict(concentration=[1, 2]),
+    "scale = -1": dict(priors=dict(center=0, scale=-1, widest=20)),
+    "widest = nan": dict(priors=dict(center=0, scale=1, widest=np.nan)),
+    r"Means of 1e\+06 ± 15 .* fit": dict(priors=dict(center=1e6, scale=15, widest=20)),
+    r"Means of 0 ± 1e\+06 .* fit": dict(priors=dict(center=0, scale=1e6, widest=20)),
+    "up to 0.7 do not": dict(data=range(9), priors=dict(center=0, scale=9, widest=0.7)),
+    r"data\[303\] is missing": dict(data=[*Y, np.nan]),
+    "masked|missing": dict(data=np.ma.masked_greater(Y, 9)),
+}
+
+
+@pytest.mark.parametrize("complaint", REFUSED)
+def test_bad_arguments_are_refused_in_a_sentence(complaint):
+    with pytest.raises(ValueError, match=complaint) as refusal:
+        gibbs(**dict(data=Y, k=3) | REFUSED[complaint])
+    assert str(refusal.value).endswith(".") and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("tune", [0, 1_000_000])
+def test_an_interrupt_keeps_what_all_chains_have(capsys, tune):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def press():
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    if tune:
+        with pytest.raises(KeyboardInterrupt, match="before the first draw"):
+            gibbs(Y, 2, chains=4, tune=tune)
+        return
+    drawn = gibbs(Y, 2, chains=4, draws=1_000_000, tune=tune)
+    assert 10 < drawn.sizes["draw"] < 1_000_000 and drawn.p.notnull().all()
+    said = f"stopped after {drawn.sizes['draw']:,} of 1,000,000 draws"
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_far_outlier_keeps_its_cluster(count):
+    """Every density underflows there; the point still belongs to the nearest cluster."""
+    y = np.r_[np.linspace(-1, 1, 50), np.linspace(9, 11, 50), 1e6]
+    model = model_for(y[None], prior=[0, 1], rng=np.random.default_rng(0))
+    model = replace(model, count=count * model.count)
+    state = np.full((2, 2), 0.5), np.array([[0.0, 10]] * 2), np.full((2, 2), 0.1)
+    held, total, _ = draw_categories(model, State(*state, np.array([2, 2])))
+    np.testing.assert_array_equal(held, [[50 * count, 51 * count]] * 2)
+    np.testing.assert_allclose(total, [[0, count * (500 + 1e6)]] * 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["points", "places", "wide places"])
+def test_the_law_of_the_sums(kind, chains=40_000):
+    """Mean and variance of what clusters hold, against their formulas."""
+    z, rng = np.linspace(-2, 3, 30), np.random.default_rng(0)
+    count = np.ones(30) if kind == "points" else rng.integers(1, 20, 30) * 1.0
+    variance = (kind == "wide places") * rng.random(30)
+    model = model_for(z[None], prior=[0, 0, 1], rng=rng)
+    model = replace(model, count=count[None], variance=variance[None])
+    p, means, sd = np.array([[0.2, 0.3, 0.5], [-1, 0, 2], [0.5, 2, 1]])
+    square = (z - means[:, None]) ** 2 + variance
+    weight = (p / sd)[:, None] * np.exp(-square / 2 / sd[:, None] ** 2)
+    weight /= weight.sum(axis=0)
+    state = State(*(np.tile(x, (chains, 1)) for x in (p, means, sd)), 3)
+    for x, found in zip((1, z, square), draw_categories(model, state)):
+        expected = (count * x * weight).sum(axis=1)
+        spread = (count * x**2 * weight * (1 - weight)).sum(axis=1)
+        error = (found.mean(axis=0) - expected) / np.sqrt(spread / chains)
+        assert np.abs(error).max() < 5
+        np.testing.assert_allclose(found.var(axis=0), spread, rtol=0.05)
+
+
+def test_places_shift_no_posterior_mean():
+    """By a fiftieth of its error: the slope of what they change in the likelihood."""
+    rng, n = np.random.default_rng(0), 20_000
+    x = p, means, sd = np.array([[0.3, 0.4, 0.3], [0, 1, 5], [0.1, 1, 3]])
+    category = rng.choice(3, n, p=p)
+    y = rng.normal(means[category], sd[category])
+    columns = as_column(y, n), as_column(y, 500)
+    models = [model_of(one, 3, None, True, 0, 1, rng) for one in columns]
+    assert [model.z.size for model in models] == [n, len(columns[1].count)]
+
+    def change(x):
+        each = zip(models, columns)
+        p, means, sd = x[:, None]
+        exact, rough = (
+            log_likelihood(model, p, (means - one.location) / one.scale, sd / one.scale)
+            for model, one in each
+        )
+        return (rough - exact)[0]
+
+    errors = np.array([np.sqrt(p * (1 - p)), sd / np.sqrt(p), sd / np.sqrt(2 * p)])
+    for i, j in np.ndindex(3, 3):
+        step = np.zeros((3, 3))
+        step[i, j] = errors[i, j] / np.sqrt(n)
+        assert abs(change(x + step) - change(x - step)) / 2 < 0.02
+
+
+@pytest.mark.parametrize(
+    "shape, low, high",
+    [
+        (2, 0, 0.1), (0.7, 0.01, 0.02), (50, 70, np.inf), (50, 90, 91),
+        (5e4, 0, 4.9e4), (5e4, 0, 4.3e4), (5e4, 0, 1), (5e4, 5.2e4, 1e9),
+        (5e4, 5.8e4, 1e9), (100, 3_000, 1e5), (2, 900, 900.5),
+    ],
+)  # fmt: skip
+def test_truncated_gamma(shape, low, high):
+    rng, rate, n = np.random.default_rng(0), 2.0, 20_000
+    drawn = truncated_gamma(rng, np.full(n, shape), rate, low / rate, high / rate)
+    mode = np.clip(shape, low, high)  # of the logarithm, whose density is integrated
+    steep = max(abs(shape - mode), np.sqrt(shape))
+    y = np.log(mode) + np.linspace(-50, 50, 400_001) / steep
+    with np.errstate(divide="ignore"):
+        y = y[(y >= np.log(low)) & (y <= np.log(high))]
+    density = np.exp(shape * (y - np.log(mode)) - np.exp(y) + mode)
+    cdf = np.r_[0, ((density[1:] + density[:-1]) * np.diff(y)).cumsum()]
+    u = np.interp(np.log(drawn * rate), y, cdf / cdf[-1])
+    assert stats.kstest(u, "uniform").pvalue > 1e-6
+
+
+@pytest.mark.parametrize("ties", [2, 6, 60, 3_000])
+@pytest.mark.parametrize("own_widths", [False, True])
+def test_ties_of_any_number(ties, own_widths):
+    """A heap of equal values is a cluster as narrow as the resolution allows."""
+    y = np.r_[np.zeros(ties), np.random.default_rng(0).normal(5, 1, 300).round(2)]
+    drawn = gibbs(y, 2, own_widths=own_widths, chains=4, draws=100, tune=100)
+    floor = 0.01 / np.sqrt(2 * np.pi)
+    assert np.isfinite(drawn.means).all() and 0.999 * floor < drawn.sd.min()
+    assert drawn.sd.max() < 10
+    if own_widths and ties >= 60:
+        assert np.abs(drawn.means[..., 0]).max() < floor
+        np.testing.assert_allclose(drawn.sd[..., 0], floor, rtol=0.3)
+        share = drawn.p[..., 0].mean()
+        assert abs(share - ties / len(y)) < 0.02
+
+
+def test_every_chain_finds_a_spike():
+    """Of 20 values beside two broad groups: chains split and merge while they tune."""
+    rng = np.random.default_rng(0)
+    spike = 6.7 + 1e-3 * rng.uniform(-1, 1, 20)
+    y = np.r_[rng.normal(0, 1, 150), rng.normal(14, 1, 150), spike]
+    drawn = gibbs(y, 3, own_widths=True, chains=16, draws=50, tune=500)
+    assert drawn.sd[:, -1, 1].max() < 0.01
