@@ -2,7 +2,9 @@
 
 import argparse
 import difflib
+import os
 import sys
+import warnings
 from pathlib import Path
 
 import matplotlib
@@ -13,31 +15,35 @@ from .results import fit
 
 def read(path):
     """A table from a CSV or Parquet file. Raises ValueError or OSError."""
+    kind, reader = "comma-separated values", pd.read_csv
     if path.suffix.lower() in (".parquet", ".pq"):
-        try:
-            return pd.read_parquet(path)
-        except ImportError:
-            raise ValueError("To read Parquet: pip install pyarrow.") from None
+        kind, reader = "Parquet", pd.read_parquet
+    with open(path, "rb"):  # of a folder or no file this says so best
+        pass
     try:
-        return pd.read_csv(path)
-    except (
-        pd.errors.EmptyDataError,
-        pd.errors.ParserError,
-        UnicodeDecodeError,
-    ) as error:
-        what = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"{path} is no table of comma-separated values: {what}."
-        ) from None
+        return reader(path)
+    except ImportError:
+        raise ValueError("To read Parquet: pip install pyarrow.") from None
+    except (ValueError, OSError) as error:  # pandas' and pyarrow's own are such, too
+        what = str(error).strip().splitlines()[0].rstrip(".")
+        raise ValueError(f"{path} is no table of {kind}: {what}.") from None
 
 
 def column_of(frame, name, path):
     """A column of the table. Raises ValueError that offers names that are near."""
-    if name in frame:
-        return frame[name]
-    names = [str(one) for one in frame.columns]
-    near = difflib.get_close_matches(name, names, 3, 0.4) or names[:10]
+    columns = {str(one): one for one in frame.columns}
+    if name in columns:
+        return frame[columns[name]].rename(name)
+    near = difflib.get_close_matches(name, columns, 3, 0.4) or list(columns)[:10]
     raise ValueError(f"{path} has no column {name!r}; it has {', '.join(near)}.")
+
+
+def refuse_folder(folder):
+    """ValueError if a folder can be neither made nor written, before time is spent."""
+    folder = folder.absolute()
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ValueError(f"{folder} cannot be written: give another folder as --out.")
 
 
 def arguments(given):
@@ -53,30 +59,32 @@ def arguments(given):
     return parser.parse_args(given)
 
 
+def fitted(options):
+    """The fit that was asked for, its files written. Raises ValueError or OSError."""
+    frame = read(options.file)
+    column = column_of(frame, options.column, options.file)
+    refuse_folder(options.out)
+    numbers = options.clusters, not options.one_width, options.largest
+    found = fit(column, *numbers, options.seconds, options.seed)
+    found.save(options.out, frame)
+    return found
+
+
 def main(given=None):
     """Exit status 0: trusted; 3: not; 2: cannot be fitted; 130: interrupted."""
-    matplotlib.use("agg")
     options = arguments(given)
+    matplotlib.use("agg")
     try:
-        frame = read(options.file)
-        column = column_of(frame, options.column, options.file)
-        options.out.mkdir(parents=True, exist_ok=True)
-        found = fit(
-            column,
-            options.clusters,
-            not options.one_width,
-            options.largest,
-            options.seconds,
-            options.seed,
-        )
-        found.save(options.out, frame)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = fitted(options)
     except (ValueError, OSError) as error:
-        print(f"mixtures: {error}", file=sys.stderr)
+        named = isinstance(error, OSError) and error.filename
+        said = f"{error.filename}: {error.strerror}." if named else error
+        print(f"mixtures: {said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            "mixtures: interrupted before there was anything to keep.", file=sys.stderr
-        )
+        print("mixtures: interrupted with nothing to keep yet.", file=sys.stderr)
         return 130
     print(f"{found}\nSee {options.out / 'report.html'}.")
     return 130 if found.interrupted else 0 if found.trusted else 3

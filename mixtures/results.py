@@ -3,7 +3,9 @@
 import base64
 import html
 import io
+import numbers
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from tqdm import tqdm
 from .data import as_column, checked_values
 from .sampler import Chains, as_dataset, model_of, refuse
 
-CHAINS, TUNE, SHARE, PLACES = 16, 500, 0.94, 400
+TUNE, PLACES, ENDS = 500, 400, (0.03, 0.97)  # sweeps, of values, of intervals
 # safe for the color-blind (Okabe and Ito)
 COLORS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
 
@@ -34,6 +36,12 @@ def falling_prior(largest):
     number = np.arange(1, largest + 1)
     prior = np.exp(gammaln(number + 2) - gammaln(number + 7))
     return dict(k=prior / prior.sum(), concentration=1 / number)
+
+
+def thinned(draws, most=1_000):
+    """At most so many of the draws, evenly, of all chains together."""
+    chains, length = draws["p"].shape[:2]
+    return draws.isel(draw=slice(None, None, -(-chains * length // most)))
 
 
 def log_components(values, draws):
@@ -87,16 +95,14 @@ def checks(draws):
     What never moves, in any chain, is certain and has neither.
     Source: Vehtari and others (2021), doi:10.1214/20-BA1221.
     """
-    r_hat, effective = 1.0, np.inf
-    for x in draws.data_vars.values():
-        x = x.astype(float).values.reshape(*x.shape[:2], -1)
-        for each in np.moveaxis(x, 2, 0):
-            if np.ptp(each) > 1e-12 * np.abs(each).max():
-                one = xr.Dataset({"x": (("chain", "draw"), each)})
-                r_hat = np.fmax(r_hat, float(az.rhat(one)["x"]))
-                sizes = (float(az.ess(one, method=m)["x"]) for m in ("bulk", "tail"))
-                effective = np.fmin(effective, min(sizes))
-    return r_hat, effective
+    each = [x.values.reshape(*x.shape[:2], -1) for x in draws.data_vars.values()]
+    each = np.concatenate(each, axis=2, dtype=float)
+    moves = np.ptp(each, axis=(0, 1)) > 1e-12 * np.abs(each).max(axis=(0, 1))
+    if each.shape[1] < 4 or not moves.any():
+        return (1.0, np.inf) if each.shape[1] >= 4 else (np.inf, 1.0)
+    moving = xr.Dataset({"x": (("chain", "draw", "what"), each[..., moves])})
+    sizes = [az.ess(moving, method=method)["x"].min() for method in ("bulk", "tail")]
+    return float(az.rhat(moving)["x"].max()), float(min(sizes))
 
 
 def good(draws):
@@ -108,55 +114,78 @@ def good(draws):
 class Run:
     """Chains of one model, sampled until what is reported of them can be trusted.
 
+    until : iterates over so many sweeps, or fewer if the time is up
     reported : a function of draws that returns those that have to agree
-    seconds : when to give up; until then the same seed gives the same draws
+    decided : a function of draws that tells if more of them would change nothing
     """
 
-    def __init__(self, column, model, reported, seconds, bar):
-        end, kept, wanted = time.monotonic() + seconds, [], 500
-        chains = Chains(model, CHAINS)
-        chains.draw(range(TUNE), tuning=True)
-        while True:
-            kept += chains.draw(self.until(end, wanted - len(kept), bar))
-            late = chains.interrupted or time.monotonic() > end
-            refuse(not kept, "seconds: there was no time for a single draw: give more.")
-            # chains may have been on their way still: a third is forgotten
-            some = kept[len(kept) // 3 :]
-            draws = as_dataset(some[:: 1 + len(some) // 4_000], model, column)
-            self.all_draws, self.draws = draws, reported(draws)
-            self.trusted = len(kept) >= 500 and good(self.draws)
-            if self.trusted or late:
-                break
-            wanted = 3 * wanted // 2
-        self.interrupted = chains.interrupted and not self.trusted
+    def __init__(self, column, model, chains, until, reported, decided):
+        tuned, kept, wanted = [], [], 500
+        self._as_draws = lambda kept: as_dataset(kept, model, column)
+        self._reported = reported
+        try:
+            tuned = chains.draw(until(TUNE), tuning=True)
+            over = len(tuned) < TUNE
+            while not over:
+                kept += chains.draw(until(wanted - len(kept)))
+                over = len(kept) < wanted
+                self._look(kept)
+                over = over or self.trusted or decided(self.all_draws)
+                wanted = 4 * wanted // 3
+            self.interrupted = chains.interrupted
+        except KeyboardInterrupt:  # while it looked
+            self.interrupted = True
+        if self.interrupted or not kept:
+            self._look(kept or tuned)
+            self.trusted = False
 
-    @staticmethod
-    def until(end, sweeps, bar):
-        """So many sweeps, or fewer if the time is up, which the bar shows."""
-        for _ in range(sweeps):
-            bar.n = min(bar.total, round(bar.total - (end - time.monotonic())))
-            bar.update(0)
-            if time.monotonic() > end:
-                return
-            yield
-
-
-def numbers(draws):
-    """k and occupied of draws."""
-    return draws[["k", "occupied"]]
+    def _look(self, kept):
+        # chains may have been on their way still: a third is forgotten
+        some = kept[len(kept) // 3 :]
+        if not some:
+            raise KeyboardInterrupt("stopped before the first draw")
+        self.all_draws = self._as_draws(some[:: 1 + len(some) // 1_000])
+        self.draws = self._reported(self.all_draws)
+        self.trusted = len(kept) >= 500 and good(self.draws)
 
 
-def different_answers(draws, at):
-    """Groups of chains that do not meet: a label for each chain, and log-likelihoods.
+def different_answers(draws, column):
+    """Groups of chains that do not meet: how many chains, and their log-likelihood.
 
     Chains are told apart by their density at some values, which needs no names.
     """
-    chains = draws.sizes["chain"]
+    at, chains = places_to_look(column), draws.sizes["chain"]
     density = np.exp(log_components(at, draws)).sum(axis=1).reshape(chains, -1, len(at))
     mean, spread = density.mean(axis=1), density.std(axis=1) + 1e-12 * density.max()
     away = (mean[:, None] - mean) ** 2 / (spread[:, None] ** 2 + spread**2)
     away = np.sqrt(away.mean(axis=2))
-    return fcluster(linkage(away[np.triu_indices(chains, 1)]), 1.5, "distance")
+    label = fcluster(linkage(away[np.triu_indices(chains, 1)]), 1.5, "distance")
+    last = log_components(column.values, draws.isel(draw=slice(-20, None)))
+    each = np.logaddexp.reduce(last, axis=1) @ column.count
+    each = each.reshape(chains, -1).mean(axis=1)
+    groups = [(sum(label == i), each[label == i].mean()) for i in set(label)]
+    return sorted(groups, reverse=True)
+
+
+def advice(column):
+    """What else to try with a column in which one value or a tail is too much."""
+    values, count = column.values, column.count
+
+    def skewness(x):
+        away = x - np.average(x, weights=count)
+        cube, square = (np.average(away**n, weights=count) for n in (3, 2))
+        return cube / square**1.5
+
+    top, *others = np.argsort(-count)
+    if len(others) > 1 and count[top] > max(0.05 * column.size, 5 * count[others[0]]):
+        share = count[top] / column.size
+        return (
+            f" {values[top]:.4g} alone is {share:.0%} of the values: count it as a "
+            "cluster of its own, and fit the others."
+        )
+    if column.low > 0 and skewness(values) > max(1, 2 * abs(skewness(np.log(values)))):
+        return " All values are positive and skewed: try their logarithms."
+    return ""
 
 
 class Fit:
@@ -168,103 +197,91 @@ class Fit:
     draws : the draws behind it, an xarray.Dataset with dims chain, draw and cluster
     """
 
-    def __init__(self, column, values, name, run, number_run, largest, missing):
-        self.column, self.values, self.name = column, values, name
-        self.draws, self._number_run, self._run = run.draws, number_run, run
-        self.missing, self.largest = missing, largest
+    def __init__(self, column, data, name, run, number_run, largest, missing):
+        self.column, self.data, self.missing, self.draws = (
+            column,
+            data,
+            missing,
+            run.draws,
+        )
+        self.name = ("" if name is None else str(name)).strip() or "value"
+        self._run, self._number_run, self._largest = run, number_run, largest
         runs = [one for one in (number_run, run) if one]
         self.interrupted = any(one.interrupted for one in runs)
         self.number = self._table_of_numbers() if number_run else None
-        leans = number_run and self.number["probability"].get(largest, 0) > 0.05
-        self.trusted = all(one.trusted for one in runs) and not leans
-        self.verdict = self._verdict(leans)
+        self.clusters = self._table_of_clusters()
+        why = self._why()
+        self.trusted = not why
+        self.verdict = f"Not trusted: {why} What was found: " if why else "Trusted: "
+        self.verdict += f"{self._found()}.{advice(column)}"
 
     def _table_of_numbers(self):
-        drawn, rows = self._number_run.draws["occupied"].astype(float), {}
-        for number in range(1, int(drawn.max()) + 1):
-            share = (drawn == number).astype(float)
-            sure = bool((share == share[0, 0]).all())
-            error = 0.0 if sure else float(az.mcse(share.to_dataset(name="x"))["x"])
-            rows[number] = [float(share.mean()), error]
-        columns = ["probability", "Monte Carlo error"]
-        table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-        return table.rename_axis("clusters")
+        number = np.arange(1, self._largest + 1)
+        share = self._number_run.draws["occupied"].values[..., None] == number
+        share = xr.Dataset({"x": (("chain", "draw", "number"), share.astype(float))})
+        error = np.nan_to_num(az.mcse(share)["x"].values)  # NaN: of too few draws
+        probability = share["x"].mean(["chain", "draw"]).values
+        table = {"probability": probability, "Monte Carlo error": error}
+        return pd.DataFrame(table, pd.Index(number, name="clusters"))
 
-    def _verdict(self, leans):
-        k = self.draws.sizes["cluster"]
+    def _table_of_clusters(self):
+        table = {}
+        for title, name in (("weight", "p"), ("mean", "means"), ("sd", "sd")):
+            x = self.draws[name].broadcast_like(self.draws["p"]).values
+            table[title] = x.mean(axis=(0, 1))
+            for q in ENDS:
+                table[f"{title} {100 * q:.0f} %"] = np.quantile(x, q, axis=(0, 1))
+        return pd.DataFrame(table).rename_axis("cluster")
+
+    def _found(self):
+        k = len(self.clusters)
         found = f"{k} cluster{'s' * (k > 1)}"
         if self.number is not None:
             probability = self.number["probability"]
-            found += f", with probability {probability.get(k, 0):.2f}"
-            others = probability.drop(k, errors="ignore").nlargest(1)
+            found += f", with probability {probability[k]:.2f}"
+            others = probability.drop(k).nlargest(1)
             if others.gt(0.05).any():
                 found += f" ({others.index[0]} has {others.iloc[0]:.2f})"
-        if self.missing:
-            found += f"; {self.missing:,} missing left out"
-        if self.trusted:
-            return f"Trusted: {found}."
-        return f"Not trusted: {self._why(leans)} What was found: {found}."
+        return found + f"; {self.missing:,} missing left out" * (self.missing > 0)
 
-    def _why(self, leans):
-        """Why the answer cannot be trusted and what to do: a sentence."""
+    def _why(self):
+        """Why the answer cannot be trusted, and what to do: a sentence, or none."""
+        largest, run = self._largest, self._number_run
         if self.interrupted:
             return "it was interrupted; run it again."
-        if leans:
-            return (
-                f"the number leans on the largest that was allowed, {self.largest}: "
-                f"raise `largest`, to {2 * self.largest} for example."
-            )
-        if self._number_run and not self._number_run.trusted:
-            r_hat, effective = checks(self._number_run.draws)
-            return (
-                "the chains do not agree yet on the number of clusters (R-hat "
-                f"{r_hat:.3f}, effective size {effective:.0f}): give them more `seconds`,"
-                " or `clusters` if you know how many."
-            )
-        label = different_answers(self.draws, self._at())
-        if label.max() > 1:
-            terms = log_components(
-                self.column.values, self.draws.isel(draw=slice(-20, None))
-            )
-            each = np.log(np.exp(terms).sum(axis=1)) @ self.column.count
-            each = each.reshape(CHAINS, -1).mean(axis=1)
-            groups = [(sum(label == i), each[label == i].mean()) for i in set(label)]
-            said = ", ".join(
-                f"{n} of log-likelihood {x:.1f}" for n, x in sorted(groups)[::-1]
+        if run and self.number["probability"][largest] > 0.05:
+            more = f"raise `largest`, to {min(99, 2 * largest)} for example."
+            more = (
+                more if largest < 99 else "few normal distributions do not describe it."
             )
             return (
-                f"the chains found {len(groups)} different answers ({said}): try "
+                f"the number leans on the largest that was allowed, {largest}: {more}"
+            )
+        size = "R-hat {:.3f}, effective size {:.0f}"
+        if run and not run.trusted:
+            return (
+                "the chains do not agree yet on the number of clusters ("
+                f"{size.format(*checks(run.draws))}): give them more `seconds`, or "
+                "`clusters` if you know how many."
+            )
+        if self._run.trusted:
+            return ""
+        answers = different_answers(self.draws, self.column)
+        if len(answers) > 1 and self.draws.sizes["draw"] > 200:
+            each = ", ".join(f"{n} of log-likelihood {x:.1f}" for n, x in answers)
+            return (
+                f"the chains found {len(answers)} different answers ({each}): try "
                 "another number of `clusters`, or leave it out."
             )
-        density = np.exp(log_components(self._at(), self.draws)).sum(axis=1)
-        density = density.reshape(*self.draws["p"].shape[:2], -1)
+        density = np.exp(log_components(places_to_look(self.column), self.draws))
+        density = density.sum(axis=1).reshape(*self.draws["p"].shape[:2], -1)
         if good(xr.Dataset({"density": (("chain", "draw", "value"), density)})):
             return (
                 "no names tell the clusters apart, though the chains agree on the "
-                "density: use what needs no names, `together` and `plot`, or fewer "
-                "`clusters`."
+                "density: use `together` and `plot`, or fewer `clusters`."
             )
-        r_hat, effective = checks(self.draws)
-        return (
-            f"there were too few draws (R-hat {r_hat:.3f}, effective size "
-            f"{effective:.0f}): give it more `seconds`."
-        )
-
-    def _at(self):
-        return places_to_look(self.column)
-
-    @property
-    def clusters(self):
-        low, high = (1 - SHARE) / 2, (1 + SHARE) / 2
-        table = {}
-        for title, name in (("weight", "p"), ("mean", "means"), ("sd", "sd")):
-            x = self.draws[name].broadcast_like(self.draws["p"])
-            table[title] = x.mean(["chain", "draw"]).values
-            for q in (low, high):
-                table[f"{title} {100 * q:.0f} %"] = x.quantile(
-                    q, ["chain", "draw"]
-                ).values
-        return pd.DataFrame(table).rename_axis("cluster")
+        said = size.format(*checks(self.draws))
+        return f"there were too few draws ({said}): give it more `seconds`."
 
     def membership(self, values=None):
         """The likeliest cluster of each value, its probability and that of each.
@@ -273,19 +290,17 @@ class Fit:
             array (n, clusters); without them the fitted column, one row a row of it, by
             its index, blank where a value is missing
         """
-        measured, values = values is None, self.values if values is None else values
+        function = membership_function(self, values is None)
+        values = self.data if values is None else values
         if hasattr(values, "dask"):
             values = getattr(values, "to_dask_array", lambda: values)()
-            sizes = (values.chunks[0], (self.draws.sizes["cluster"],))
-            function, new = membership_function(self, measured), dict(new_axis=1)
-            return values.map_blocks(function, dtype=float, chunks=sizes, **new)
+            chunks = values.chunks[0], (len(self.clusters),)
+            return values.map_blocks(function, dtype=float, chunks=chunks, new_axis=1)
+        each = function(checked_values(values))
         index = values.index if isinstance(values, pd.Series) else None
-        each = membership_function(self, measured)(checked_values(values))
         table = pd.DataFrame(each, index).add_prefix("cluster ")
-        found = ~np.isnan(each[:, 0])
-        best = np.where(found, np.where(found[:, None], each, 0).argmax(axis=1), -1)
-        likely = pd.Series(best, table.index, "Int64").where(found)
-        table.insert(0, "cluster", likely)
+        best = pd.Series(each.argmax(axis=1), table.index, "Int64")
+        table.insert(0, "cluster", best.where(~np.isnan(each[:, 0])))
         table.insert(1, "probability", each.max(axis=1))
         return table
 
@@ -300,9 +315,8 @@ class Fit:
             values = np.unique(self.column.quantile(np.linspace(0.05, 0.95, 9)))
         draws = self._number_run.all_draws if self._number_run else self.draws
         each = shares(log_components(checked_values(values), thinned(draws)))
-        return pd.DataFrame(
-            np.einsum("skv,skw->vw", each, each) / len(each), values, values
-        )
+        together = np.einsum("skv,skw->vw", each, each) / len(each)
+        return pd.DataFrame(together, values, values)
 
     def plot(self, ax=None):
         """The column and the clusters, with bands that hold 94 % of the posterior."""
@@ -310,69 +324,57 @@ class Fit:
         edges, heights = histogram(self.column)
         size = self.column.size * np.diff(edges)
         ax.stairs(heights / size, edges, fill=True, color="0.8", label="data")
-        x = np.unique(
-            np.r_[np.linspace(edges[0], edges[-1], 400), self.clusters["mean"]]
-        )
+        mean, sd = (self.clusters[name].to_numpy()[:, None] for name in ("mean", "sd"))
+        near = (mean + sd * np.linspace(-3, 3, 25)).clip(edges[0], edges[-1])
+        x = np.union1d(np.linspace(edges[0], edges[-1], 300), near)
         each = np.exp(log_components(x, thinned(self.draws)))
         curves = {f"cluster {j}": each[:, j] for j in range(each.shape[1])}
         curves["sum"] = each.sum(axis=1)
         for j, (label, curve) in enumerate(curves.items()):
-            color = "black" if label == "sum" else COLORS[j % len(COLORS)]
-            ax.plot(
-                x,
-                curve.mean(axis=0),
-                ":" if label == "sum" else "-",
-                color=color,
-                label=label,
-            )
-            low, high = np.quantile(curve, [(1 - SHARE) / 2, (1 + SHARE) / 2], axis=0)
-            ax.fill_between(x, low, high, color=color, alpha=0.2, lw=0)
-        ax.set(xlabel=self.name, ylabel="density")
+            line, color = "-", COLORS[j % len(COLORS)]
+            if label == "sum":
+                line, color = ":", "black"
+            ax.plot(x, curve.mean(axis=0), line, color=color, label=label)
+            bounds = np.quantile(curve, ENDS, axis=0)
+            ax.fill_between(x, *bounds, color=color, alpha=0.2, lw=0)
+        ax.set(xlabel=self.label, ylabel="density")
         ax.legend(fontsize="small")
         return ax
 
     def plot_replicates(self, ax):
         """The histogram of the column over those of data that the mixture makes."""
         edges, heights = histogram(self.column)
-        draws, rng = thinned(self.draws, 300), np.random.default_rng(0)
-        p, means, sd = (draws[name].values for name in ("p", "means", "sd"))
-        sd = np.broadcast_to(sd if sd.ndim == 3 else sd[..., None], p.shape)
-        below = (p * ndtr((edges[:, None, None, None] - means) / sd)).sum(axis=-1)
-        inside = np.maximum(np.diff(below.reshape(len(edges), -1), axis=0).T, 0)
+        draws, rng = thinned(self.draws), np.random.default_rng(0)
+        p, means, sd = xr.broadcast(draws["p"], draws["means"], draws["sd"])
+        below = ndtr((xr.DataArray(edges, dims="edge") - means) / sd)
+        below = (p * below).sum("cluster").stack(s=["chain", "draw"]).values
+        inside = np.maximum(np.diff(below, axis=0).T, 0)
         chances = np.c_[inside, np.maximum(1 - inside.sum(axis=1), 0)]
         chances /= chances.sum(axis=1, keepdims=True)
         made = rng.multinomial(self.column.size, chances)[:, :-1]
-        low, high = np.quantile(made, [(1 - SHARE) / 2, (1 + SHARE) / 2], axis=0)
+        low, high = np.quantile(made, ENDS, axis=0)
         ax.stairs(high, edges, baseline=low, fill=True, color="0.8", label="replicates")
         ax.stairs(heights, edges, color="black", label="data")
-        ax.set(xlabel=self.name, ylabel="values")
+        ax.set(xlabel=self.label, ylabel="values")
         ax.legend(fontsize="small")
 
     def plot_number(self, ax):
         """The probability of each number of clusters, with Monte Carlo errors."""
         table = self.number[self.number["probability"] > 0.001]
-        ax.bar(
-            table.index,
-            table["probability"],
-            color="0.4",
-            yerr=table["Monte Carlo error"],
-        )
+        ax.bar(table.index, *table.to_numpy().T[:1], color="0.4", yerr=table.iloc[:, 1])
         ax.set(xlabel="number of clusters", ylabel="probability", xticks=table.index)
 
     def plot_together(self, ax):
         """The probability that two values share a cluster, for values all over."""
         values = np.linspace(self.column.low, self.column.high, 60)
-        shown = ax.pcolormesh(
-            values,
-            values,
-            self.together(values),
-            vmin=0,
-            vmax=1,
-            cmap="cividis",
-            shading="nearest",
-        )
+        style = dict(vmin=0, vmax=1, cmap="cividis", shading="nearest")
+        shown = ax.pcolormesh(values, values, self.together(values), **style)
         plt.colorbar(shown, ax=ax, label="probability to share a cluster")
-        ax.set(xlabel=self.name, ylabel=self.name)
+        ax.set(xlabel=self.label, ylabel=self.label)
+
+    @property
+    def label(self):
+        return self.name.replace("$", r"\$")  # no formula
 
     def save(self, folder, frame=None):
         """Write clusters.csv, number.csv, membership.csv and report.html, all or none.
@@ -380,55 +382,67 @@ class Fit:
         frame : a table whose columns membership.csv keeps before its own
         Raises OSError if the folder cannot be written.
         """
-        folder, membership = Path(folder), self.membership()
+        folder, rows = Path(folder), self.membership()
         if frame is not None:
-            membership = frame.join(membership, rsuffix=" of the fit")
+            rows = rows.rename(columns=lambda x: x + " of the fit" * (x in frame))
+            rows = pd.concat([frame, rows.set_axis(frame.index)], axis=1)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as aside:
             self.clusters.to_csv(Path(aside, "clusters.csv"))
             if self.number is not None:
                 self.number.to_csv(Path(aside, "number.csv"))
-            index = not isinstance(membership.index, pd.RangeIndex)
-            membership.to_csv(Path(aside, "membership.csv"), index=index)
+            index = not isinstance(rows.index, pd.RangeIndex)
+            rows.to_csv(Path(aside, "membership.csv"), index=index)
             Path(aside, "report.html").write_text(report(self), encoding="utf-8")
             for path in sorted(Path(aside).iterdir()):
                 path.replace(folder / path.name)
 
     def __repr__(self):
-        table = self.clusters[["weight", "mean", "sd"]]
-        return f"{self.verdict}\n{table.to_string(float_format='{:.4g}'.format)}"
+        table = self.clusters[["weight", "mean", "sd"]].to_string(
+            float_format="{:.4g}".format
+        )
+        return f"{textwrap.fill(self.verdict, 79)}\n{table}"
 
 
 def histogram(column):
     """Edges and heights of a histogram whose bins follow the step of the values."""
     iqr = np.diff(column.quantile([0.25, 0.75]))[0] or (column.high - column.low) / 4
     width = max(iqr / column.size ** (1 / 3), (column.high - column.low) / 200)
+    first = column.low
     if column.step > width / 50:  # bins of as many written values each
         width = column.step * max(1, round(width / column.step))
-        first = column.low - column.step / 2
-    else:
-        first = column.low
+        first -= column.step / 2
     edges = first + width * np.arange(np.ceil((column.high - first) / width) + 1)
     return edges, np.histogram(column.values, edges, weights=column.count)[0]
 
 
 STYLE = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
-body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
+body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; background: white; border-radius: 0.5rem; }
 figure { margin: 1.5rem 0; } .table { overflow-x: auto; }
 table { border-collapse: collapse; }
-th, td { padding: 0.2rem 0.6rem; text-align: right; }
+th, td { padding: 0.2rem 0.6rem; text-align: right; white-space: nowrap; }
 tbody tr { border-top: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
 """
 
 
+def picture(draw):
+    """A figure as the text of a PNG file, from a function of its axes."""
+    figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+    draw(ax)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150)
+    plt.close(figure)
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def report(fit):
     """One page of HTML that says all of a fit and needs nothing else."""
-    title, k = html.escape(fit.name), fit.draws.sizes["cluster"]
+    title, column, table = html.escape(fit.name), fit.column, fit.clusters
     pictures = [
-        (fit.plot, "The column and its clusters", f"Histogram of {title} under {k} "
-         "fitted bell curves and their sum, dotted. Bands hold 94 % of the posterior."),
+        (fit.plot, "The column and its clusters", f"Histogram of {title} under "
+         "the fitted bell curves and their sum, dotted. Bands hold 94 %."),
         (fit.plot_replicates, "Does the mixture fit?", "Histogram of the data over the "
          "band that holds 94 % of the heights in data that the mixture would make. The "
          "line should leave the band seldom and by little."),
@@ -438,35 +452,27 @@ def report(fit):
     if fit.number is not None:
         text = "Probability of each number of clusters, with Monte Carlo errors."
         pictures.insert(1, (fit.plot_number, "How many clusters?", text))
-    table = fit.clusters.to_html(border=0, float_format="{:.4g}".format)
+    low, high = (f" {100 * q:.0f} %" for q in ENDS)
+    said = {"cluster": table.index}
+    for name in ("weight", "mean", "sd"):
+        columns = zip(table[name], table[name + low], table[name + high])
+        said[name] = [f"{x:.4g} ({a:.4g} to {b:.4g})" for x, a, b in columns]
     body = f"<h1>{title}: a mixture of normal distributions</h1>"
     body += f"<p><strong>{html.escape(fit.verdict)}</strong></p>"
     body += '<div class="table" tabindex="0" role="region" aria-label="clusters">'
-    body += f"{table}</div>"
+    body += pd.DataFrame(said).to_html(index=False, border=0) + "</div>"
+    body += "<p>In parentheses: intervals that hold 94 % of the posterior.</p>"
     for draw, heading, text in pictures:
-        figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-        draw(ax)
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=150)
-        plt.close(figure)
-        data = base64.b64encode(file.getvalue()).decode()
-        body += (
-            f'<h2>{heading}</h2><figure><img alt="{text}" src="data:image/png;base64,'
-        )
-        body += f'{data}"><figcaption>{text}</figcaption></figure>'
-    column = fit.column
+        image = f'<img alt="{text}" src="data:image/png;base64,{picture(draw)}">'
+        body += f"<h2>{heading}</h2><figure>{image}"
+        body += f"<figcaption>{text}</figcaption></figure>"
     body += f"<p>{column.size:,} values at {len(column.count):,} places, in steps of "
     body += f"{column.step:.3g}.</p>"
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<title>{title}</title><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}'
+        '</title><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head><body><main>{body}</main></body></html>"
     )
-
-
-def thinned(draws, most=1_000):
-    """At most about so many of the draws, evenly."""
-    return draws.isel(draw=slice(None, None, 1 + draws["p"][..., 0].size // most))
 
 
 def places_to_look(column, n=20):
@@ -484,7 +490,7 @@ def membership_function(fit, measured, most=3_000):
     """
     draws = thinned(fit.draws)
     even = np.linspace(fit.column.low, fit.column.high, most // 3)
-    grid = np.unique(np.r_[fit.column.values, even])
+    grid = np.union1d(fit.column.values, even)
 
     def exactly(values):
         terms = log_components(values, draws)
@@ -496,10 +502,13 @@ def membership_function(fit, measured, most=3_000):
     def function(values):
         values = np.asarray(values, dtype=float)
         different, back = np.unique(values, return_inverse=True)
-        if different.size <= most:
-            return exactly(different)[back]
-        at = exactly(grid)
-        return np.stack([np.interp(values, grid, x) for x in at.T], axis=1)
+        many = different.size > most
+        at = grid if many else different
+        pieces = np.array_split(at, 1 + at.size // 300)  # to save memory
+        each = np.concatenate([exactly(piece) for piece in pieces])
+        if not many:
+            return each[back]
+        return np.stack([np.interp(values, grid, x) for x in each.T], axis=1)
 
     return function
 
@@ -518,35 +527,47 @@ def fit(data, clusters=None, own_widths=True, largest=10, seconds=60, random_see
     Returns a `Fit`. Raises ValueError, with what to do, for what cannot be fitted.
     """
     for name, value in (("clusters", clusters), ("largest", largest)):
-        whole = np.ndim(value) == 0 and not isinstance(value, (bool, np.bool_, str))
-        fits = value is None or whole and value == value // 1 and 0 < value < 100
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        fits = name == "clusters" and value is None or real and value in range(1, 100)
         refuse(not fits, f"{name} = {value!r}: give a whole number from 1 to 99.")
-    good_time = (
-        np.ndim(seconds) == 0 and isinstance(seconds, (int, float)) and seconds > 0
-    )
-    refuse(not good_time, f"seconds = {seconds!r}: give a positive number.")
-    rng, missing, values = np.random.default_rng(random_seed), 0, data
+    fits = isinstance(seconds, numbers.Real) and 0 < seconds < np.inf
+    refuse(not fits, f"seconds = {seconds!r}: give a positive number.")
+    largest, missing, values = int(largest), 0, data
     if not hasattr(data, "dask"):
-        there = checked_values(data)
-        missing, there = int(np.isnan(there).sum()), there[~np.isnan(there)]
-    column = as_column(data if hasattr(data, "dask") else there, PLACES)
-    at, number_run = places_to_look(column), None
+        values = checked_values(data)
+        missing = int(np.isnan(values).sum())
+        values = values[~np.isnan(values)]
+    column, rng = as_column(values, PLACES), np.random.default_rng(random_seed)
+    begin, at, number_run = time.monotonic(), places_to_look(column), None
 
-    def run(reported, seconds, **number):
-        model = model_of(
-            column, priors=None, own_widths=own_widths, min_weight=0, rng=rng, **number
-        )
-        with tqdm(total=round(seconds), delay=3, leave=False, unit="s") as bar:
-            return Run(column, model, reported, seconds, bar)
+    def run(chains, end, reported, decided=lambda draws: False, **number):
+        def until(most):
+            for i in range(most):
+                now = time.monotonic() - begin
+                bar.update(min(int(now), bar.total) - bar.n)
+                if i and now > end:
+                    return
+                yield
 
-    begin = time.monotonic()
-    if clusters is None:
-        number_run = run(numbers, 0.7 * seconds, **falling_prior(int(largest)))
-        clusters = int(number_run.draws["occupied"].to_series().mode()[0])
-        hopeless = number_run.interrupted or clusters == largest > 1
-        seconds = max(seconds - (time.monotonic() - begin), 0.1 * seconds)
-        seconds = min(seconds, 2) if hopeless else seconds
-    one = dict(k=int(clusters), concentration=1)
-    named = run(lambda draws: relabeled(draws, at), seconds, **one)
-    name = getattr(data, "name", None) or "value"
-    return Fit(column, values, str(name), named, number_run, largest, missing)
+        more = dict(priors=None, own_widths=own_widths, min_weight=0, rng=rng)
+        model = model_of(column, **number, **more)
+        return Run(column, model, Chains(model, chains), until, reported, decided)
+
+    with tqdm(total=int(seconds), delay=3, leave=False, unit="s") as bar:
+        if clusters is None and largest > 1:
+            number_run = run(
+                8,
+                0.7 * seconds,
+                lambda draws: draws[["occupied"]],
+                lambda draws: (draws["occupied"] == largest).mean() > 0.5,
+                **falling_prior(largest),
+            )
+            occupied = number_run.draws["occupied"].values
+            clusters = np.bincount(occupied.ravel()).argmax()
+            if number_run.interrupted or clusters == largest:  # never to be trusted
+                seconds = min(seconds, time.monotonic() - begin + 2)
+            seconds = max(seconds, time.monotonic() - begin + 0.1 * seconds)
+        one = dict(k=int(clusters or 1), concentration=1)
+        named = run(16, seconds, lambda draws: relabeled(draws, at), **one)
+    name = getattr(data, "name", None) if hasattr(data, "index") else None
+    return Fit(column, data, name, named, number_run, largest, missing)
