@@ -101,8 +101,9 @@ def checks(draws):
     if each.shape[1] < 4 or not moves.any():
         return (1.0, np.inf) if each.shape[1] >= 4 else (np.inf, 1.0)
     moving = xr.Dataset({"x": (("chain", "draw", "what"), each[..., moves])})
-    sizes = [az.ess(moving, method=method)["x"].min() for method in ("bulk", "tail")]
-    return float(az.rhat(moving)["x"].max()), float(min(sizes))
+    with np.errstate(all="ignore"):  # chains that stand still, each elsewhere
+        sizes = [az.ess(moving, method=m)["x"].min() for m in ("bulk", "tail")]
+        return float(az.rhat(moving)["x"].max()), float(min(sizes))
 
 
 def good(draws):

@@ -1,0 +1,146 @@
+"""The command `mixtures`, in a process of its own once, and the report in a browser."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from mixtures import results
+from mixtures.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+QUICK = ["--clusters", "2", "--seconds", "20"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to work in, with a file of two groups, names, and a missing value."""
+    r = np.random.default_rng(0)
+    length = np.r_[r.normal(-5, 1, 60), r.normal(5, 1, 40), np.nan]
+    frame = pd.DataFrame({"length": length, "cluster": "a & b"})
+    frame.to_csv(tmp_path / "two.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_fit_in_a_process_of_its_own(folder):
+    command = [sys.executable, "-m", "mixtures", "two.csv", "length", *QUICK]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr.replace("\r", "").strip(" ") or "%|" in done.stderr
+    assert done.stdout.startswith("Trusted: 2 clusters; 1 missing left out.")
+    assert max(map(len, done.stdout.splitlines())) < 80
+    files = {path.name for path in Path("result").iterdir()}
+    assert files == {"clusters.csv", "membership.csv", "report.html"}
+
+
+def test_other_columns_are_kept_and_rows_without_value_are_blank(folder, capsys):
+    assert main(["two.csv", "length", "--out", "a/b", *QUICK]) == 0
+    rows = pd.read_csv("a/b/membership.csv")
+    assert list(rows)[:4] == ["length", "cluster", "cluster of the fit", "probability"]
+    assert len(rows) == 101 and rows.iloc[-1, 2:].isna().all()
+    assert (rows["cluster of the fit"][:100] == (rows["length"][:100] > 0)).all()
+    assert "See a/b/report.html" in capsys.readouterr().out.replace("\\", "/")
+
+
+def test_parquet_is_read_as_csv_is(folder, monkeypatch):
+    table = pd.read_csv("two.csv")
+    monkeypatch.setattr(pd, "read_parquet", lambda path: table)
+    Path("two.PARQUET").touch()
+    assert main(["two.PARQUET", "length", *QUICK]) == 0
+
+
+def test_what_is_not_trusted_is_written_all_the_same(folder, capsys):
+    assert main(["two.csv", "length", "--seconds", "0.01", "--out", "here"]) == 3
+    said = capsys.readouterr().out
+    assert said.startswith("Not trusted: ") and max(map(len, said.splitlines())) < 80
+    assert Path("here/number.csv").exists() and Path("here/report.html").exists()
+
+
+@pytest.mark.parametrize("at", [1, 40])
+def test_an_interrupt_has_its_status(folder, monkeypatch, capsys, at):
+    calls, sweep = [], results.Chains.sweep
+
+    def interrupted(*arguments):
+        calls.append(0)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return sweep(*arguments)
+
+    monkeypatch.setattr(results.Chains, "sweep", interrupted)
+    assert main(["two.csv", "length", *QUICK]) == 130
+    assert "interrupted" in "".join(capsys.readouterr())
+    assert Path("result").exists() == (at > 1)
+
+
+def spoil(name, content):
+    Path(name).write_bytes(content)
+    return name
+
+
+@pytest.mark.parametrize(
+    "file, column, said",
+    [
+        (lambda: "two.csv", "lenght", "no column 'lenght'; it has length"),
+        (lambda: "two.csv", "cluster", "'a & b', which is no number"),
+        (lambda: "none.csv", "x", "none.csv: No such file"),
+        (lambda: ".", "x", "directory"),
+        (lambda: spoil("empty.csv", b""), "x", "No columns to parse"),
+        (lambda: spoil("head.csv", b"x\n"), "x", "empty"),
+        (lambda: spoil("blank.csv", b"x,y\n,1\n,2\n"), "x", "empty"),
+        (lambda: spoil("bytes.csv", b"x\n\xff\xfe1\n"), "x", "decode"),
+        (lambda: spoil("torn.csv", b"x\n1\n2,3,4\n"), "x", "Expected 1 fields"),
+        (lambda: spoil("torn.parquet", b"PAR1"), "x", "torn.parquet"),
+        (lambda: spoil("same.csv", b"x\n3\n3\n"), "x", "nothing to fit"),
+    ],
+    ids="wrong-name text none folder empty head blank bytes torn parquet same".split(),
+)
+def test_what_cannot_be_read_is_said_in_a_sentence(folder, capsys, file, column, said):
+    assert main([file(), column, *QUICK]) == 2
+    out, error = capsys.readouterr()
+    assert not out and error.startswith("mixtures: ") and said in error
+    assert error.count("\n") == 1 and not Path("result").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_sampling(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setattr(results.Chains, "sweep", None)
+    assert main(["two.csv", "length", "--out", "two.csv/result"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_failure_while_writing_leaves_nothing(folder, monkeypatch, capsys):
+    def full(_):
+        raise OSError(28, "No space left on device", "report.html")
+
+    monkeypatch.setattr(results, "report", full)
+    assert main(["two.csv", "length", *QUICK]) == 2
+    assert "report.html: No space left" in capsys.readouterr().err
+    assert not list(Path("result").iterdir())
+
+
+@pytest.mark.machinery
+@pytest.mark.parametrize("name", ['<b>"$x^ & y$', "a" * 200])
+def test_the_report_is_accessible_in_light_dark_and_on_a_phone(folder, browser, name):
+    pd.read_csv("two.csv").rename(columns={"length": name}).to_csv("odd.csv")
+    assert main(["odd.csv", name, "--seconds", "1"]) in (0, 3)
+    for scheme, width in (("light", 1000), ("dark", 1000), ("light", 390)):
+        size = dict(width=width, height=800)
+        page = browser.new_page(color_scheme=scheme, viewport=size)
+        page.goto(Path("result/report.html").absolute().as_uri())
+        assert page.locator("h1").inner_text().startswith(name)
+        assert not page.locator("b").count()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        widths = "all => all.map(image => image.naturalWidth)"
+        pictures = page.locator("img").evaluate_all(widths)
+        assert len(pictures) == 4 and min(pictures) > 500
+        found = Axe().run(page)
+        assert not found.violations_count, found.generate_report()
+        page.close()

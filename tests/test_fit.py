@@ -1,0 +1,324 @@
+"""What `fit` says of columns of all kinds, and what it refuses."""
+
+import time
+import warnings
+from types import SimpleNamespace
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import mixtures as mx
+from mixtures import results
+from mixtures.data import as_column
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def groups(*each):
+    """Values of normal groups, each (mean, sd, n)."""
+    r = rng()
+    return np.concatenate([r.normal(*one) for one in each])
+
+
+TWO = groups((-5, 1, 60), (5, 1, 40))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def processor_time():
+    """Seconds are those of the processor, so that a busy machine changes nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results.time, "monotonic", time.process_time)
+        yield
+
+
+@pytest.fixture(scope="module")
+def two():
+    """A fit of two clear groups with missing values and an index of its own."""
+    column = pd.Series(np.r_[TWO, np.nan], name=7, index=np.arange(101) // 2)
+    return mx.fit(column)
+
+
+def drawn(means, p=0.5, sd=1.0, clusters=2, draws=500):
+    """Draws of 16 chains; means, p and sd broadcast to (chain, draw, cluster)."""
+    shape, dims = (16, draws, clusters), ("chain", "draw", "cluster")
+    names = dict(p=p, means=means, sd=sd)
+    return xr.Dataset(
+        {name: (dims, np.broadcast_to(x, shape)) for name, x in names.items()}
+    )
+
+
+def made(draws, values=TWO, trusted=False, occupied=None, largest=10):
+    """A `Fit` of draws that were not sampled; occupied: (chain, draw)."""
+    run = SimpleNamespace(draws=draws, all_draws=draws, trusted=trusted)
+    run.interrupted, number = False, None
+    if occupied is not None:
+        number = xr.Dataset({"occupied": (("chain", "draw"), occupied)})
+        number = SimpleNamespace(draws=number, all_draws=draws)
+        number.trusted, number.interrupted = results.good(number.draws), False
+    return results.Fit(as_column(values), values, None, run, number, largest, 0)
+
+
+# Groups of one mean
+
+
+@pytest.mark.parametrize(
+    "each",
+    [((0, 1, 350), (0, 5, 150)), ((0, 0.3, 200), (0, 2, 200), (0, 12, 200))],
+)
+def test_groups_of_one_mean_stay_apart_by_their_widths(each):
+    found = mx.fit(groups(*each), clusters=len(each))
+    assert found.trusted, found.verdict
+    table = found.clusters.sort_values("sd")
+    mean, sd, n = np.transpose(each)
+    assert np.allclose(table["sd"], sd, rtol=0.25)
+    assert np.allclose(table["weight"], n / n.sum(), atol=0.09)
+    far = found.membership([1.6 * sd[-1]])
+    assert far["cluster"][0] == table.index[-1] and far["probability"][0] > 0.9
+
+
+def test_names_are_those_of_the_groups_for_any_number_of_clusters():
+    r, k = rng(), 10
+    means, sd = np.repeat(np.arange(5.0), 2) * 10, np.tile([0.5, 3], 5)
+    p = r.dirichlet(np.full(k, 50.0), (16, 50))
+    order = r.permuted(np.broadcast_to(np.arange(k), p.shape), axis=2)
+    mixed = [np.take_along_axis(np.broadcast_to(x, p.shape), order, 2)
+             for x in (means + 0 * p, p, sd)]  # fmt: skip
+    named = results.relabeled(drawn(*mixed, k, 50), np.linspace(-5, 45, 60))
+    assert {tuple(x) for x in named["sd"].values.reshape(-1, k)} == {
+        tuple(named["sd"].values[0, 0])
+    }
+    assert (np.ptp(named["means"].values, axis=(0, 1)) == 0).all()
+    assert (np.diff(named["means"].values[0, 0]) >= 0).all()
+
+
+# What is said
+
+
+def test_one_group_is_one_cluster_and_trusted():
+    found = mx.fit(rng().normal(100, 1, 150))
+    assert found.trusted and "1 cluster," in found.verdict, found.verdict
+    assert (found.clusters.filter(like="weight") == 1).all(axis=None)
+
+
+def test_what_never_moves_is_certain():
+    found = mx.fit(np.r_[5 + 1e-3 * rng().standard_normal(199), 100.0])
+    assert found.trusted and "2 clusters" in found.verdict, found.verdict
+
+
+def test_a_constant_has_no_r_hat_but_chains_that_stand_apart_do():
+    assert results.checks(drawn(np.arange(2.0))) == (1, np.inf)
+    apart = np.arange(16.0)[:, None, None] + 1e-3 * rng().random((16, 500, 2))
+    assert results.checks(drawn(apart))[0] > 2
+
+
+def test_chains_with_different_answers_are_counted():
+    found = mx.fit(groups((-20, 1, 60), (0, 1, 60), (20, 1, 60)), clusters=2, seconds=3)
+    assert not found.trusted
+    assert "2 different answers" in found.verdict and "log-lik" in found.verdict
+    assert "seconds" not in found.verdict
+    answers = results.different_answers(found.draws, found.column)
+    assert sum(n for n, _ in answers) == 16
+
+
+def test_slow_chains_are_not_different_answers():
+    walk = rng().standard_normal((16, 1000, 2))
+    for i in range(1, 1000):  # an effective size of 5 in each chain
+        walk[:, i] = 0.99 * walk[:, i - 1] + 0.14 * walk[:, i]
+    found = made(drawn(walk / 3 + [-5, 5], draws=1000))
+    assert "too few draws" in found.verdict, found.verdict
+
+
+def test_a_number_at_its_limit_asks_for_a_larger_one():
+    found = mx.fit(groups(*((10 * i, 1, 40) for i in range(12))))
+    assert not found.trusted and "raise `largest`, to 20" in found.verdict
+    found = made(drawn([-5.0, 5]), occupied=np.full((8, 500), 99), largest=99)
+    assert "raise" not in found.verdict
+
+
+def test_the_runner_up_is_in_the_verdict():
+    number = rng().choice([2, 3, 5], p=[0.6, 0.37, 0.03], size=(8, 500))
+    found = made(drawn([-5.0, 5]), trusted=True, occupied=number)
+    assert found.trusted and "probability 0.6" in found.verdict
+    assert "(3 has 0.3" in found.verdict and found.number["probability"][7] == 0
+    assert (found.number["Monte Carlo error"][[2, 3, 5]] > 0.001).all()
+
+
+def test_names_that_do_not_tell_clusters_apart_are_told_from_few_draws():
+    order = np.repeat(rng().random((16, 10, 1)) < 0.5, 50, axis=1)
+    swapped = np.where(order, [-5, 5], [5, -5]) + 0.1 * rng().standard_normal((16, 500, 1)) * [1, -1] * np.where(order, 1, -1)  # fmt: skip
+    found = made(drawn(swapped))
+    assert "no names" in found.verdict and "`together`" in found.verdict
+
+
+def test_a_reason_for_the_number_comes_first():
+    stuck = np.repeat(np.arange(2, 10)[:, None], 500, axis=1)
+    found = made(drawn([-5.0, 5]), occupied=stuck)
+    assert "agree yet on the number" in found.verdict and "R-hat" in found.verdict
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1.0, 2], [1.0, 2, 5], np.arange(6.0) ** 2, [1.0] * 10 + [2.0] * 5],
+    ids=["two", "three", "squares", "two different"],
+)
+def test_few_values_are_fitted(values):
+    found = mx.fit(values, seconds=1)
+    assert found.number["probability"].sum() == pytest.approx(1)
+    assert len(found.clusters) < len(values)
+    assert found.verdict.startswith(("Trusted: ", "Not trusted: "))
+
+
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        (np.exp(groups((0, 1, 400))), "logarithms"),
+        (np.exp(groups((0, 1, 400))) - 1, ""),
+        (groups((20, 1, 400)), ""),
+        (np.r_[np.zeros(100), groups((20, 3, 200))], "0 alone is 33% of the values"),
+        (rng().poisson(1, 300), ""),
+        (np.round(groups((50, 10, 300))), ""),
+    ],
+    ids=["skewed", "signs", "symmetric", "zeros", "counts", "rounded"],
+)
+def test_advice_fits_the_column(values, said):
+    given = results.advice(as_column(values))
+    assert said in given and bool(said) == bool(given)
+
+
+# What is taken
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        (dict(clusters=[2]), "whole number"),
+        (dict(clusters=1.5), "whole number"),
+        (dict(clusters=True), "whole number"),
+        (dict(clusters="2"), "whole number"),
+        (dict(clusters=np.nan), "whole number"),
+        (dict(clusters=100), "whole number"),
+        (dict(largest=None), "whole number"),
+        (dict(seconds=0), "positive"),
+        (dict(seconds="60"), "positive"),
+        (dict(data=[True, False]), "boolean"),
+        (dict(data=[1j, 2]), "complex"),
+        (dict(data=["3%", "4%"]), "3%"),
+        (dict(data=pd.period_range("2020", periods=3)), "period"),
+        (dict(data=pd.array([None, None], "Int64")), "empty"),
+        (dict(data=[3.0, 3, 3]), "the same|nothing to fit"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_fitted_is_refused_in_a_sentence(given, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        mx.fit(**{"data": TWO, **given})
+    assert "\n" not in str(refused.value)
+
+
+def test_whole_numbers_of_any_type_are_taken():
+    found = mx.fit(pd.array([1, 2, None, 11, 12] * 9, "Int64"), 2.0, True, 10.0, 0.5)
+    assert len(found.clusters) == 2 and found.missing == 9
+    assert "9 missing left out" in found.verdict and found.number is None
+    assert len(mx.fit([1, 2, 3.5], largest=1, seconds=0.5).clusters) == 1
+
+
+def test_rows_stay_with_their_index(two):
+    assert two.trusted and "1 missing" in two.verdict and two.name == "7"
+    rows = two.membership()
+    assert list(rows.index) == list(np.arange(101) // 2)
+    assert rows.iloc[-1].isna().all() and rows["cluster"].dtype == "Int64"
+    assert (rows["cluster"][:100].to_numpy(int) == (TWO > 0)).all()
+    assert np.allclose(rows.filter(like="cluster ").sum(axis=1)[:100], 1)
+
+
+def test_membership_of_new_values_weighs_the_draws():
+    means = np.array([[0.0, 1], [0, 50]])[np.arange(60) % 2]
+    found = made(drawn(means, draws=60))
+    new, measured = found.membership([0.5, np.nan]), found.membership()
+    assert np.allclose(new.iloc[0, 2:].astype(float), [0.5, 0.5], atol=0.17)
+    terms = np.exp(-((TWO[:, None] - [0, 1, 0, 50]) ** 2) / 2)
+    each = (terms[:, 0] / terms[:, :2].sum(1) + terms[:, 2] / terms[:, 2:].sum(1)) / 2
+    assert np.allclose(measured["cluster 0"], each)
+    far = found.membership([45.0]).iloc[0]  # only a draw with a cluster there has a say
+    assert far["cluster"] == 1 and far["probability"] > 0.99
+    assert new.iloc[1].isna().all()
+
+
+def test_many_values_are_interpolated(two):
+    values = np.linspace(-9, 9, 4_000)
+    many, few = two.membership(values), two.membership(values[::10])
+    assert np.allclose(many["cluster 0"][::10], few["cluster 0"], atol=2e-3)
+
+
+def test_dask_collections_are_mapped_lazily(two):
+    expected = two.membership(TWO)["cluster 0"]
+    for collection in (
+        da.from_array(TWO, chunks=30),
+        dd.from_pandas(pd.Series(TWO), npartitions=3),
+    ):
+        each = two.membership(collection)
+        assert isinstance(each, da.Array) and each.dtype == float
+        assert np.allclose(each.compute()[:, 0], expected)
+    found = mx.fit(da.from_array(TWO, chunks=30), clusters=2, seconds=1)
+    assert found.name == "value" and found.membership().shape == (100, 2)
+
+
+def test_togetherness_needs_no_names(two):
+    together = two.together([-5.0, -4, 5])
+    assert np.allclose(together, together.T) and (np.diag(together) > 0.8).all()
+    assert together.iloc[0, 1] > 0.8 and together.iloc[0, 2] < 0.01
+    assert two.together().shape == (9, 9)
+
+
+# Time, seeds and interrupts
+
+
+def test_the_same_seed_gives_the_same_answer_whatever_ran_before(two):
+    np.random.seed(1)
+    again = mx.fit(np.r_[TWO, np.nan])
+    assert again.draws.equals(two.draws) and again.verdict == two.verdict
+    other = mx.fit(TWO, random_seed=1)
+    assert other.trusted and not other.draws.equals(two.draws)
+
+
+def test_no_time_is_no_trust():
+    found = mx.fit(TWO, seconds=1e-9)
+    assert not found.trusted and "`seconds`" in found.verdict
+
+
+@pytest.mark.parametrize("at", [5, 700, 1300], ids=["tuning", "number", "looking"])
+def test_an_interrupt_keeps_what_there_is(monkeypatch, at):
+    calls, sweep = [], results.Chains.sweep
+
+    def interrupted(*arguments):
+        calls.append(0)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return sweep(*arguments)
+
+    monkeypatch.setattr(results.Chains, "sweep", interrupted)
+    found = mx.fit(TWO, seconds=20)
+    assert found.interrupted and not found.trusted
+    assert "interrupted" in found.verdict and len(found.clusters) >= 1
+    assert np.isfinite(found.clusters).all(axis=None)
+
+
+def test_an_interrupt_before_the_first_draw_is_one(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(results.Chains, "sweep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        mx.fit(TWO)
+
+
+def test_a_fit_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mx.fit(TWO, clusters=2, seconds=0.2)
