@@ -265,6 +265,23 @@ def pairs(x):
     return near / np.maximum(near.sum(axis=(1, 2), keepdims=True), TINY)
 
 
+def picked_first(rng, x, grow):
+    """An order of clusters, (chains, k), with those first that `propose` picks.
+
+    They are one to split, in proportion to the weights, or the lighter and the heavier
+    of two to merge.
+    """
+    (_, chains, k), rows = x.shape, np.arange(x.shape[1])
+    one = (np.log(x[0]) + rng.gumbel(size=(chains, k))).argmax(axis=1)
+    two = (np.log(pairs(x)) + rng.gumbel(size=(chains, k, k))).reshape(chains, -1)
+    a, b = np.divmod(two.argmax(axis=1), k)
+    a, b = np.where(x[0][rows, a] < x[0][rows, b], [a, b], [b, a])
+    rank = np.ones((chains, k))
+    rank[rows, np.where(grow, one, a)] = -1
+    rank[rows[~grow], b[~grow]] = 0
+    return rank.argsort(axis=1, kind="stable")
+
+
 def propose(model, x, grow):
     """Split a cluster in the chains in which `grow`, merge two in the others.
 
@@ -273,18 +290,10 @@ def propose(model, x, grow):
     x : weights, means and variances, (3, chains, k)
     Returns the new x, (3, chains, k + 1), and the logarithm of the ratio of proposals.
     """
-    rng, (_, chains, k), rows = model.rng, x.shape, np.arange(x.shape[1])
-    # the whole, in proportion to the weights, or part and rest come first
-    whole = (np.log(x[0]) + rng.gumbel(size=(chains, k))).argmax(axis=1)
-    two = (np.log(pairs(x)) + rng.gumbel(size=(chains, k, k))).reshape(chains, -1)
-    a, b = np.divmod(two.argmax(axis=1), k)
-    a, b = np.where(x[0][rows, a] < x[0][rows, b], [a, b], [b, a])
-    rank = np.ones((chains, k))
-    rank[rows, np.where(grow, whole, a)] = -1
-    rank[rows[~grow], b[~grow]] = 0
-    order = rank.argsort(axis=1, kind="stable")
+    rng, (_, chains, k) = model.rng, x.shape
     pad = np.broadcast_to([[[0.0]], [[0.0]], [[1.0]]], (3, chains, 1))
-    x = np.concatenate([np.take_along_axis(x, order[None], 2), pad], axis=2)
+    x = np.take_along_axis(x, picked_first(rng, x, grow)[None], 2)
+    x = np.concatenate([x, pad], axis=2)
     (p, mean, variance), rest = x[..., 0], x[..., 1]
     weight = np.where(grow, p, p + rest[0])
     share = np.where(grow, rng.random(chains) ** 2 / 2, p / weight)
@@ -445,8 +454,8 @@ def refuse(applies, complaint):
         raise ValueError(complaint)
 
 
-def model_of(column, k, priors, own_widths, min_weight, concentration, rng):
-    """The `Model` of a `Column`; arguments as in `gibbs`, refused likewise."""
+def checked_number(k, min_weight, concentration):
+    """Prior and concentration of each number of clusters from 1, or a ValueError."""
     number = isinstance(k, (int, float, np.number)) and not isinstance(k, bool)
     whole = number and k > 0 and k % 1 == 0
     prior = np.asarray(np.eye(int(k))[-1] if whole else k if np.ndim(k) else [], float)
@@ -470,6 +479,12 @@ def model_of(column, k, priors, own_widths, min_weight, concentration, rng):
         min_weight and np.count_nonzero(prior) > 1,
         "With an unknown number a cluster may be empty: leave min_weight at 0.",
     )
+    return prior / prior.sum(), np.broadcast_to(alpha, prior.shape)
+
+
+def model_of(column, k, priors, own_widths, min_weight, concentration, rng):
+    """The `Model` of a `Column`; arguments as in `gibbs`, refused likewise."""
+    number = checked_number(k, min_weight, concentration)
     priors = range_priors(column) if priors is None else priors
     center, scale, widest = (float(priors[x]) for x in ("center", "scale", "widest"))
     width, floor = column.high - column.low, column.floor * column.scale
@@ -488,9 +503,8 @@ def model_of(column, k, priors, own_widths, min_weight, concentration, rng):
     unit = column.scale
     places = (x[None] for x in (column.mean, column.count, column.sd**2))
     limits = (center - column.location) / unit, scale / unit, widest / unit
-    alpha = np.broadcast_to(alpha, prior.shape)
     more = column.floor, own_widths, min_weight, rng
-    return Model(*places, prior / prior.sum(), alpha, *limits, *more)
+    return Model(*places, *number, *limits, *more)
 
 
 def as_dataset(kept, model, column):
