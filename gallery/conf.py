@@ -15,7 +15,11 @@ from PIL import Image
 here, root = Path(__file__).parent, Path(__file__).parents[1]
 shutil.copy(root / "gaussian_mixture_model.png", here)
 notebook = nbformat.read(root / "gaussian_mixture_model.ipynb", as_version=4)
-for cell in notebook.cells:  # the label of a fold is the comment that its code begins with
+for cell in notebook.cells:
+    # JupyterLab's anchors have the capitals of the headings, and Sphinx's have none
+    if cell.cell_type == "markdown":
+        cell.source = re.sub(r"\]\(#.*?\)", lambda link: link[0].lower(), cell.source)
+    # the label of a fold is the comment that its code begins with
     if "hide-input" in cell.metadata.get("tags", []):
         label = cell.source.partition("\n")[0].removeprefix("# ")
         prompts = dict(code_prompt_show=label, code_prompt_hide=label)
