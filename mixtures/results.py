@@ -332,7 +332,7 @@ class Fit:
         curves = {f"cluster {j}": each[:, j] for j in range(each.shape[1])}
         curves["sum"] = each.sum(axis=1)
         for j, (label, curve) in enumerate(curves.items()):
-            line, color = "-", COLORS[j % len(COLORS)]
+            line, color = ["-", "--"][j // len(COLORS) % 2], COLORS[j % len(COLORS)]
             if label == "sum":
                 line, color = ":", "black"
             ax.plot(x, curve.mean(axis=0), line, color=color, label=label)
@@ -430,7 +430,7 @@ tbody tr { border-top: 1px solid color-mix(in srgb, currentColor 25%, transparen
 
 def picture(draw):
     """A figure as the text of a PNG file, from a function of its axes."""
-    figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
     draw(ax)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150)
@@ -457,7 +457,7 @@ def report(fit):
     said = {"cluster": table.index}
     for name in ("weight", "mean", "sd"):
         columns = zip(table[name], table[name + low], table[name + high])
-        said[name] = [f"{x:.4g} ({a:.4g} to {b:.4g})" for x, a, b in columns]
+        said[name] = [f"{x:.3g} ({a:.3g} to {b:.3g})" for x, a, b in columns]
     body = f"<h1>{title}: a mixture of normal distributions</h1>"
     body += f"<p><strong>{html.escape(fit.verdict)}</strong></p>"
     body += '<div class="table" tabindex="0" role="region" aria-label="clusters">'
