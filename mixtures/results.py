@@ -7,6 +7,7 @@ import numbers
 import tempfile
 import textwrap
 import time
+from functools import partial
 from pathlib import Path
 
 import arviz as az
@@ -98,8 +99,10 @@ def checks(draws):
     each = [x.values.reshape(*x.shape[:2], -1) for x in draws.data_vars.values()]
     each = np.concatenate(each, axis=2, dtype=float)
     moves = np.ptp(each, axis=(0, 1)) > 1e-12 * np.abs(each).max(axis=(0, 1))
-    if each.shape[1] < 4 or not moves.any():
-        return (1.0, np.inf) if each.shape[1] >= 4 else (np.inf, 1.0)
+    if each.shape[1] < 4:
+        return np.inf, 1.0
+    if not moves.any():
+        return 1.0, np.inf
     moving = xr.Dataset({"x": (("chain", "draw", "what"), each[..., moves])})
     with np.errstate(all="ignore"):  # chains that stand still, each elsewhere
         sizes = [az.ess(moving, method=m)["x"].min() for m in ("bulk", "tail")]
@@ -122,8 +125,7 @@ class Run:
 
     def __init__(self, column, model, chains, until, reported, decided):
         tuned, kept, wanted = [], [], 500
-        self._as_draws = lambda kept: as_dataset(kept, model, column)
-        self._reported = reported
+        self._of, self._reported = (model, column), reported
         try:
             tuned = chains.draw(until(TUNE), tuning=True)
             over = len(tuned) < TUNE
@@ -145,9 +147,15 @@ class Run:
         some = kept[len(kept) // 3 :]
         if not some:
             raise KeyboardInterrupt("stopped before the first draw")
-        self.all_draws = self._as_draws(some[:: 1 + len(some) // 1_000])
+        self.all_draws = as_dataset(some[:: 1 + len(some) // 1_000], *self._of)
         self.draws = self._reported(self.all_draws)
         self.trusted = len(kept) >= 500 and good(self.draws)
+
+
+def density_of(draws, column):
+    """The density at values all over a column: (chain, draw, value)."""
+    density = np.exp(log_components(places_to_look(column), draws)).sum(axis=1)
+    return density.reshape(*draws["p"].shape[:2], -1)
 
 
 def different_answers(draws, column):
@@ -155,8 +163,7 @@ def different_answers(draws, column):
 
     Chains are told apart by their density at some values, which needs no names.
     """
-    at, chains = places_to_look(column), draws.sizes["chain"]
-    density = np.exp(log_components(at, draws)).sum(axis=1).reshape(chains, -1, len(at))
+    chains, density = draws.sizes["chain"], density_of(draws, column)
     mean, spread = density.mean(axis=1), density.std(axis=1) + 1e-12 * density.max()
     away = (mean[:, None] - mean) ** 2 / (spread[:, None] ** 2 + spread**2)
     away = np.sqrt(away.mean(axis=2))
@@ -199,16 +206,11 @@ class Fit:
     """
 
     def __init__(self, column, data, name, run, number_run, largest, missing):
-        self.column, self.data, self.missing, self.draws = (
-            column,
-            data,
-            missing,
-            run.draws,
-        )
+        self.column, self.data, self.draws = column, data, run.draws
         self.name = ("" if name is None else str(name)).strip() or "value"
         self._run, self._number_run, self._largest = run, number_run, largest
-        runs = [one for one in (number_run, run) if one]
-        self.interrupted = any(one.interrupted for one in runs)
+        self.missing = missing
+        self.interrupted = any(one.interrupted for one in (number_run or run, run))
         self.number = self._table_of_numbers() if number_run else None
         self.clusters = self._table_of_clusters()
         why = self._why()
@@ -251,13 +253,10 @@ class Fit:
         if self.interrupted:
             return "it was interrupted; run it again."
         if run and self.number["probability"][largest] > 0.05:
-            more = f"raise `largest`, to {min(99, 2 * largest)} for example."
-            more = (
-                more if largest < 99 else "few normal distributions do not describe it."
-            )
-            return (
-                f"the number leans on the largest that was allowed, {largest}: {more}"
-            )
+            advice = f"raise `largest`, to {min(99, 2 * largest)} for example."
+            if largest == 99:
+                advice = "normal distributions do not describe this column."
+            return f"the number leans on the largest allowed, {largest}: {advice}"
         size = "R-hat {:.3f}, effective size {:.0f}"
         if run and not run.trusted:
             return (
@@ -274,9 +273,8 @@ class Fit:
                 f"the chains found {len(answers)} different answers ({each}): try "
                 "another number of `clusters`, or leave it out."
             )
-        density = np.exp(log_components(places_to_look(self.column), self.draws))
-        density = density.sum(axis=1).reshape(*self.draws["p"].shape[:2], -1)
-        if good(xr.Dataset({"density": (("chain", "draw", "value"), density)})):
+        density = ("chain", "draw", "value"), density_of(self.draws, self.column)
+        if good(xr.Dataset({"density": density})):
             return (
                 "no names tell the clusters apart, though the chains agree on the "
                 "density: use `together` and `plot`, or fewer `clusters`."
@@ -332,12 +330,11 @@ class Fit:
         curves = {f"cluster {j}": each[:, j] for j in range(each.shape[1])}
         curves["sum"] = each.sum(axis=1)
         for j, (label, curve) in enumerate(curves.items()):
-            line, color = ["-", "--"][j // len(COLORS) % 2], COLORS[j % len(COLORS)]
-            if label == "sum":
-                line, color = ":", "black"
+            color, line = COLORS[j % len(COLORS)], ["-", "--"][j // len(COLORS) % 2]
+            color, line = ("black", ":") if label == "sum" else (color, line)
             ax.plot(x, curve.mean(axis=0), line, color=color, label=label)
-            bounds = np.quantile(curve, ENDS, axis=0)
-            ax.fill_between(x, *bounds, color=color, alpha=0.2, lw=0)
+            band = np.quantile(curve, ENDS, axis=0)
+            ax.fill_between(x, *band, color=color, alpha=0.2, lw=0)
         ax.set(xlabel=self.label, ylabel="density")
         ax.legend(fontsize="small")
         return ax
@@ -362,8 +359,10 @@ class Fit:
     def plot_number(self, ax):
         """The probability of each number of clusters, with Monte Carlo errors."""
         table = self.number[self.number["probability"] > 0.001]
-        ax.bar(table.index, *table.to_numpy().T[:1], color="0.4", yerr=table.iloc[:, 1])
+        height, error = table.to_numpy().T
+        ax.bar(table.index, height, yerr=error, color="0.4")
         ax.set(xlabel="number of clusters", ylabel="probability", xticks=table.index)
+        ax.set_xlim(table.index.min() - 1.5, table.index.max() + 1.5)
 
     def plot_together(self, ax):
         """The probability that two values share a cluster, for values all over."""
@@ -438,9 +437,23 @@ def picture(draw):
     return base64.b64encode(file.getvalue()).decode()
 
 
+def html_table(table):
+    """The table of clusters in HTML, a column for each estimate and its interval."""
+    low, high = (f" {100 * q:.0f} %" for q in ENDS)
+    said = {"cluster": table.index}
+    for name in ("weight", "mean", "sd"):
+        columns = zip(table[name], table[name + low], table[name + high])
+        said[name] = [f"{x:.3g} ({a:.3g} to {b:.3g})" for x, a, b in columns]
+    return (
+        '<div class="table" tabindex="0" role="region" aria-label="clusters">'
+        f"{pd.DataFrame(said).to_html(index=False, border=0)}</div>"
+        "<p>In parentheses: intervals that hold 94 % of the posterior.</p>"
+    )
+
+
 def report(fit):
     """One page of HTML that says all of a fit and needs nothing else."""
-    title, column, table = html.escape(fit.name), fit.column, fit.clusters
+    title, column = html.escape(fit.name), fit.column
     pictures = [
         (fit.plot, "The column and its clusters", f"Histogram of {title} under "
          "the fitted bell curves and their sum, dotted. Bands hold 94 %."),
@@ -453,16 +466,9 @@ def report(fit):
     if fit.number is not None:
         text = "Probability of each number of clusters, with Monte Carlo errors."
         pictures.insert(1, (fit.plot_number, "How many clusters?", text))
-    low, high = (f" {100 * q:.0f} %" for q in ENDS)
-    said = {"cluster": table.index}
-    for name in ("weight", "mean", "sd"):
-        columns = zip(table[name], table[name + low], table[name + high])
-        said[name] = [f"{x:.3g} ({a:.3g} to {b:.3g})" for x, a, b in columns]
     body = f"<h1>{title}: a mixture of normal distributions</h1>"
     body += f"<p><strong>{html.escape(fit.verdict)}</strong></p>"
-    body += '<div class="table" tabindex="0" role="region" aria-label="clusters">'
-    body += pd.DataFrame(said).to_html(index=False, border=0) + "</div>"
-    body += "<p>In parentheses: intervals that hold 94 % of the posterior.</p>"
+    body += html_table(fit.clusters)
     for draw, heading, text in pictures:
         image = f'<img alt="{text}" src="data:image/png;base64,{picture(draw)}">'
         body += f"<h2>{heading}</h2><figure>{image}"
@@ -514,6 +520,45 @@ def membership_function(fit, measured, most=3_000):
     return function
 
 
+def until(begin, seconds, bar, most):
+    """Iterate over so many sweeps, or over fewer, but one, if the time is up."""
+    for i in range(most):
+        now = time.monotonic() - begin
+        bar.update(min(int(now), bar.total) - bar.n)
+        if i and now > seconds:
+            return
+        yield
+
+
+def sampled(column, clusters, own_widths, largest, seconds, rng):
+    """The run with that many clusters, and before it one that tells how many, or None.
+
+    Arguments as in `fit`, but for the column and the random numbers.
+    """
+    begin, at, number_run = time.monotonic(), places_to_look(column), None
+
+    def run(chains, seconds, reported, decided=lambda draws: False, **number):
+        more = dict(priors=None, own_widths=own_widths, min_weight=0, rng=rng)
+        model = model_of(column, **number, **more)
+        sweeps = partial(until, begin, seconds, bar)
+        return Run(column, model, Chains(model, chains), sweeps, reported, decided)
+
+    def leans(draws):
+        return (draws["occupied"] == largest).mean() > 0.5
+
+    with tqdm(total=int(seconds), delay=3, leave=False, unit="s") as bar:
+        if clusters is None and largest > 1:
+            prior, share = falling_prior(largest), 0.7 * seconds
+            number_run = run(8, share, lambda x: x[["occupied"]], leans, **prior)
+            occupied = number_run.draws["occupied"].values
+            clusters, now = np.bincount(occupied.ravel()).argmax(), time.monotonic()
+            if number_run.interrupted or clusters == largest:  # never to be trusted
+                seconds = min(seconds, now - begin + 2)
+            seconds = max(seconds, now - begin + 0.1 * seconds)
+        one = dict(k=int(clusters or 1), concentration=1)
+        return run(16, seconds, lambda draws: relabeled(draws, at), **one), number_run
+
+
 def fit(data, clusters=None, own_widths=True, largest=10, seconds=60, random_seed=8927):
     """Fit a mixture of normal distributions to a column, until it can be trusted.
 
@@ -539,36 +584,6 @@ def fit(data, clusters=None, own_widths=True, largest=10, seconds=60, random_see
         missing = int(np.isnan(values).sum())
         values = values[~np.isnan(values)]
     column, rng = as_column(values, PLACES), np.random.default_rng(random_seed)
-    begin, at, number_run = time.monotonic(), places_to_look(column), None
-
-    def run(chains, end, reported, decided=lambda draws: False, **number):
-        def until(most):
-            for i in range(most):
-                now = time.monotonic() - begin
-                bar.update(min(int(now), bar.total) - bar.n)
-                if i and now > end:
-                    return
-                yield
-
-        more = dict(priors=None, own_widths=own_widths, min_weight=0, rng=rng)
-        model = model_of(column, **number, **more)
-        return Run(column, model, Chains(model, chains), until, reported, decided)
-
-    with tqdm(total=int(seconds), delay=3, leave=False, unit="s") as bar:
-        if clusters is None and largest > 1:
-            number_run = run(
-                8,
-                0.7 * seconds,
-                lambda draws: draws[["occupied"]],
-                lambda draws: (draws["occupied"] == largest).mean() > 0.5,
-                **falling_prior(largest),
-            )
-            occupied = number_run.draws["occupied"].values
-            clusters = np.bincount(occupied.ravel()).argmax()
-            if number_run.interrupted or clusters == largest:  # never to be trusted
-                seconds = min(seconds, time.monotonic() - begin + 2)
-            seconds = max(seconds, time.monotonic() - begin + 0.1 * seconds)
-        one = dict(k=int(clusters or 1), concentration=1)
-        named = run(16, seconds, lambda draws: relabeled(draws, at), **one)
+    runs = sampled(column, clusters, own_widths, largest, seconds, rng)
     name = getattr(data, "name", None) if hasattr(data, "index") else None
-    return Fit(column, data, name, named, number_run, largest, missing)
+    return Fit(column, data, name, *runs, largest, missing)
