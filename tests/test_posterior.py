@@ -1,41 +1,106 @@
-"""What each sampler makes of the tutorial's posterior, and what the page says of it, against `reference.py`.
+"""The page's models are the specified ones, and each sampler finds their posterior.
 
-Each comparison is a difference in Monte Carlo errors, those of both sides combined. Beyond LIMIT a normal deviate
-lies with a chance of 5.7e-7, and 137 are compared: a false alarm of the whole has a chance of 1e-4 at most.
-Over 16 runs of conjugate Gibbs with other seeds the largest of their 36 was 3.6.
+They are compared in Monte Carlo errors, those of both sides combined. Beyond LIMIT a
+normal deviate lies with a chance of 5.7e-7, and some 200 are compared.
 """
 
 import arviz as az
 import numpy as np
 import pandas as pd
+import pymc3 as pm
 import pytest
+import theano
+import theano.tensor as tt
+import xarray as xr
+from conftest import defined
 from reference import Reference, simulate
+from scipy import stats
+
+import mixtures as mx
 
 LIMIT = 5.0
+PRIORS = dict(center=0, scale=15, widest=20)  # the page's
+NARROW = dict(center=1, scale=6, widest=4)
+Y = np.random.default_rng(1).normal(0, 3, 40)
 DOUBTFUL = np.abs(np.abs(simulate()) - 2.5).argsort()[:8]  # halfway between two centers
 
 
+def log_density_at(model):
+    """A function of values by name: the model's log-density in these, untransformed."""
+    with theano.config.change_flags(cxx=""):
+        log_density = model.logp_nojac
+
+    def at(**values):
+        point = {}
+        for name, value in values.items():
+            value, rv = np.asarray(value), model[name]
+            if hasattr(rv, "transformation"):
+                name, value = rv.transformed.name, rv.transformation.forward_val(value)
+            point[name] = value
+        return float(log_density(point))
+
+    return at
+
+
+def log_prior(p, means, sd, min_weight):
+    """The page's formulas and walls, with the priors `NARROW`."""
+    if p.min() < min_weight or (np.diff(means) < 0).any():
+        return -np.inf
+    of_means = stats.norm.logpdf(means, 1, 6).sum() + stats.uniform.logpdf(sd, 0, 4)
+    return stats.dirichlet.logpdf(p, np.ones(len(p))) + of_means
+
+
+def test_log_probability_of_the_mixture():
+    """Priors, potentials and likelihood at points inside and outside of the walls."""
+    rng, outside = np.random.default_rng(0), 0
+    at = log_density_at(defined("mixture_model", np=np, pm=pm, tt=tt)(Y, 3, NARROW))
+    for i in range(30):
+        p = 0.1 + 0.7 * rng.dirichlet(np.ones(3))
+        p = rng.permutation([0.09, 0.11, 0.8]) if i % 5 == 0 else p
+        means = rng.normal(1, 6, 3)
+        means = means if i % 7 == 0 else np.sort(means)
+        sd, category = rng.uniform(0.1, 4), rng.integers(0, 3, Y.size)
+        expected = stats.norm.logpdf(Y, means[category], sd).sum()
+        expected += np.log(p[category]).sum() + log_prior(p, means, sd, 0.1)
+        found = at(p=p, means=means, sd=sd, category=category)
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+        outside += found == -np.inf
+    assert 5 < outside < 20
+
+
+@pytest.mark.parametrize("min_weight", [0, 0.1])
+def test_log_probability_of_the_marginal_model(min_weight):
+    """Twenty points: the density may differ by a constant factor and nothing else."""
+    rng, differences = np.random.default_rng(0), []
+    marginal_model = defined("marginal_model", np=np, pm=pm, tt=tt)
+    model = marginal_model(Y, 3, NARROW, min_weight)
+    at, recorded = log_density_at(model), [model["p"], model["means"]]
+    with theano.config.change_flags(cxx=""):
+        recorded = theano.function([model["rest"], model["z"]], recorded)
+    for _ in range(20):
+        rest, z = rng.dirichlet(np.ones(3)), np.sort(rng.standard_normal(3))
+        p, means = min_weight + (1 - 3 * min_weight) * rest, 1 + 6 * z
+        np.testing.assert_allclose(recorded(rest, z), [p, means])
+        sd = rng.uniform(0.2, 4)
+        density = (p[:, None] * stats.norm.pdf(Y, means[:, None], sd)).sum(axis=0)
+        expected = np.log(density).sum() + log_prior(p, means, sd, min_weight)
+        differences.append(at(rest=rest, z=z, sd=sd) - expected)
+    np.testing.assert_allclose(differences, differences[0], rtol=1e-9)
+
+
 def compare(rows):
-    """Rows of name, value, error, reference's value and its error."""
-    table = pd.DataFrame(rows, columns=["", "value", "error", "reference", "its error"])
-    table = table.set_index("")
-    combined = np.hypot(table["error"], table["its error"])
-    table["errors apart"] = (table["value"] - table["reference"]) / combined
-    print(table.round(4).to_string())
+    """Rows of name, value, its Monte Carlo error, the other value and its error."""
+    table = pd.DataFrame(rows, columns=["", "value", "error", "other", "its error"])
+    apart = table["value"] - table["other"]
+    table["errors apart"] = apart / np.hypot(table["error"], table["its error"])
     far = table[~(table["errors apart"].abs() < LIMIT)]  # NaN is far, too
-    assert len(table) and far.empty, f"off the reference posterior:\n{far.round(4)}"
-
-
-def rows_of_means(drawn, weighted, reference):
-    """Rows of the means of functions of draws, shape (chain, draw), and of the reference's draws."""
-    for name, x in drawn.items():
-        error = az.mcse(x.astype(float), method="mean")
-        yield name, x.mean(), error, *reference.mean(weighted[name])
+    assert len(table) and far.empty, f"too far apart:\n{far.round(4)}"
 
 
 def functions(draws, reference):
-    """Of draws by name: each parameter, its square around the reference's mean, whether it lies in either tail of the
-    reference, and the probability of cluster 1 at the doubtful points."""
+    """Of draws by name: each parameter, its square around the reference's mean, whether
+    it lies in either tail of the reference, and the probability of cluster 1 at the
+    doubtful points."""
     found = dict(draws)
     for name, x in draws.items():
         known = reference.draws[name]
@@ -49,44 +114,49 @@ def functions(draws, reference):
     return found
 
 
-def compare_posterior(posterior, reference):
+def compare_posterior(posterior, reference, category=None):
+    """With the reference; `category`, of the doubtful points, as it was drawn."""
     draws = {"sd": posterior["sd"].values}
     for name in ("p", "means"):
         draws |= {f"{name}[{j}]": posterior[name].values[..., j] for j in range(3)}
-    of_both = (functions(x, reference) for x in (draws, reference.draws))
-    compare(rows_of_means(*of_both, reference))
-
-
-def test_gibbs(tutorial, reference):
-    run = tutorial["gibbs"](simulate(), 3, tutorial["priors"], min_weight=0.1)
-    assert tutorial["convergence"](run)[2] == "converged"
-    compare_posterior(run.posterior, reference)
-
-
-@pytest.mark.parametrize("run", ["trace", "nuts"])
-def test_sampler(executed, reference, run):
-    compare_posterior(
-        executed.evaluate(f"{run}.posterior[['p', 'means', 'sd']]"), reference
+    drawn, weighted = (functions(x, reference) for x in (draws, reference.draws))
+    if category is not None:
+        drawn = zip([*drawn][-len(DOUBTFUL) :], np.moveaxis(category == 1, 2, 0))
+    compare(
+        (name, x.mean(), az.mcse(x.astype(float)), *reference.mean(weighted[name]))
+        for name, x in dict(drawn).items()
     )
 
 
+def test_gibbs_of_the_package(reference):
+    compare_posterior(mx.gibbs(simulate(), 3, PRIORS, min_weight=0.1), reference)
+
+
+@pytest.mark.parametrize("run", ["trace.posterior", "nuts.posterior", "fit"])
+def test_samplers_of_the_page(executed, reference, run):
+    compare_posterior(executed.evaluate(f"{run}[names]"), reference)
+
+
 def test_categories(executed, reference):
-    of_doubtful = f"trace.posterior['category'].values[..., {DOUBTFUL.tolist()}]"
-    category = executed.evaluate(of_doubtful)
-    names = [f"cluster 1 at point {i}" for i in DOUBTFUL]
-    drawn = dict(zip(names, np.moveaxis(category == 1, 2, 0)))
-    compare(rows_of_means(drawn, functions(reference.draws, reference), reference))
+    category = f"trace.posterior['category'].values[..., {[*DOUBTFUL]}]"
+    drawn = executed.evaluate(f"(trace.posterior[names], {category})")
+    compare_posterior(drawn[0], reference, drawn[1])
 
 
-def test_summary(executed, reference):
-    """The page's table: means, standard deviations and intervals, which hold 94 % of the reference."""
-    rows = []
-    for name, row in executed.evaluate("summary").iterrows():
-        x, size = reference.draws[name], row[["ess_bulk", "ess_tail"]].min()
-        rows.append((name, row["mean"], row["mcse_mean"], *reference.mean(x)))
-        rows.append((f"{name} sd", row["sd"], row["mcse_sd"], *reference.sd(x)))
-        inside = reference.mean((row["hdi_3%"] < x) & (x < row["hdi_97%"]))
-        rows.append((f"{name} inside", 0.94, (0.94 * 0.06 / size) ** 0.5, *inside))
+def test_gibbs_of_the_page_is_that_of_the_package():
+    """Where clusters overlap and both walls cut off much, and the priors are narrow."""
+    rng, priors = np.random.default_rng(8), dict(center=1, scale=2, widest=1.1)
+    of = np.r_[rng.normal(-1.5, 1, 60), rng.normal(1.5, 1, 20)], 2, priors
+    gibbs = defined("gibbs", np=np, xr=xr)
+    pages, ours = (sample(*of, min_weight=0.3) for sample in (gibbs, mx.gibbs))
+    assert (pages["p"].min("cluster") < 0.31).mean() > 0.05
+    assert (pages["sd"] > 1.05).mean() > 0.3
+    average, rows = lambda x: x.mean(["chain", "draw"]), []
+    for name in ("p", "means", "sd"):
+        for power in (1, 2):
+            both = [(run[[name]] - ours[name].mean()) ** power for run in (pages, ours)]
+            each = [np.ravel(f(x)[name]) for x in both for f in (average, az.mcse)]
+            rows += [(f"{name}, power {power}", *x) for x in zip(*each)]
     compare(rows)
 
 

@@ -1,65 +1,75 @@
-"""The notebook runs to its end with other settings, on one processor, and samples in any kind of process."""
+"""The page runs to its end with other settings and with the exercises' models."""
 
-import os
 import re
 
 import jupytext
 import pytest
-from conftest import MD, executed_in_a_kernel
-from nbclient.exceptions import CellExecutionError
+from conftest import MD, code_cells, executed_in_a_kernel
+from nbformat.v4 import new_code_cell
 
 pytestmark = pytest.mark.machinery
 
 SETTINGS = {"k": 4, "ndata": 200, "spread": 3, "RANDOM_SEED": 1, "chains": 2}
-LONG = r"\b(draws|tune)=\d[\d_]{3,}"
+SHORT = """\
+sample, sampler, fit_column = pm.sample, mx.gibbs, mx.fit
+pm.sample = lambda *_, **how: sample(**how | dict(draws=200, tune=200))
+mx.gibbs = lambda *of, **how: sampler(*of, **how | dict(draws=200))
+mx.fit = lambda *of, **how: fit_column(*of, **how | dict(seconds=3))"""
+OTHER = 'pm.Normal("other", means[category], 1, observed=-data, dims="obs_id")'
+EXERCISES = {  # a width for each cluster, and a second variable of the same points
+    'upper=priors["widest"])': 'upper=priors["widest"], dims="cluster")',
+    "means[category], sd, obs": "means[category], sd[category], obs",
+    'observed=data, dims="obs_id")': f'observed=data, dims="obs_id"); {OTHER}',
+}
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    notebook = jupytext.read(MD)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    text = MD.read_text(encoding="utf-8")
     for name, value in SETTINGS.items():
-        line = re.compile(f"^{name} = \\S+", flags=re.M)
-        cell = next(cell for cell in code if line.search(cell.source))
-        cell.source = line.sub(f"{name} = {value}", cell.source)
-    for cell in code:
-        cell.source = re.sub(LONG, r"\1=200", cell.source)
-    can_pin = hasattr(os, "sched_setaffinity")
-    before = os.sched_getaffinity(0) if can_pin else None
-    if can_pin:
-        os.sched_setaffinity(0, {min(before)})
-    try:
-        yield from executed_in_a_kernel(notebook, tmp_path_factory.mktemp("short"))
-    finally:
-        if can_pin:
-            os.sched_setaffinity(0, before)
+        text, n = re.subn(rf"^{name} = \d+", f"{name} = {value}", text, flags=re.M)
+        assert n == 1, name
+    notebook = jupytext.reads(text, "md:myst")
+    imports = [i for i, x in enumerate(notebook.cells) if "import mixtures" in x.source]
+    notebook.cells.insert(imports[0] + 1, new_code_cell(SHORT))
+    yield from executed_in_a_kernel(notebook, tmp_path_factory.mktemp("short"))
+
+
+def from_to(short, first, last):
+    """Sources of the cells from that which has one text to that which has another."""
+    cells = [cell.source for cell in code_cells(short.notebook)]
+    a, b = (next(i for i, x in enumerate(cells) if text in x) for text in (first, last))
+    return cells[a : b + 1]
 
 
 def test_runs_to_the_end_with_other_settings(short):
-    assert short.evaluate("len(data), k, model['p'].dshape") == (200, 4, (4,))
-    for run in ("trace", "nuts"):
-        sizes = short.evaluate(f"dict({run}.posterior.sizes)")
-        assert sizes["chain"] == 2 and sizes["cluster"] == 4
-    assert short.evaluate("len(costs)") == 6  # with `spread = 3`, as an exercise has it
+    assert short.evaluate("trace.posterior['means'].shape") == (2, 200, 4)
+    assert short.evaluate("nuts.posterior['means'].shape") == (2, 200, 4)
+    assert short.evaluate("trace.posterior['category'].shape[2], len(costs)") == (
+        200,
+        6,
+    )
+    assert short.evaluate("large.draws.sizes['cluster']") == 4
 
 
 def test_samples_where_processes_do_not_fork(short):
-    """They cannot import the notebook's class from anywhere; Windows knows no other."""
-    code = """with model:
-    other = {**settings, "mp_ctx": "spawn"}
-    new = [  # the notebook's have been stopped to tune in the kernel itself
-        pm.Metropolis([model["p"], model["sd"], model["means"]]),
-        VectorizedCategoricalGibbsMetropolis([model["category"]]),
-    ]
-    drawn = pm.sample(draws=50, tune=50, step=new, initvals=start, **other)
-print("sampled", dict(drawn.posterior["means"].sizes))"""
-    said = "".join(out.get("text", "") for out in short.run(code))
-    assert re.search(r"sampled {'chain': 2, 'draw': 50, 'cluster': 4}", said), said
-    assert "singlethreaded" not in said
+    """They cannot import the page's class from anywhere; Windows knows no other."""
+    (source,) = from_to(short, "pm.sample(draws", "pm.sample(draws")
+    source = source.replace("settings = dict(", "settings = dict(mp_ctx='spawn', ")
+    short.run("pm._log.setLevel('INFO')")
+    said = "".join(out.get("text", "") for out in short.run(source))
+    assert short.evaluate("settings['mp_ctx']") == "spawn"
+    assert "2 chains in 2 jobs" in said and "200 draw iterations" in said
 
 
-def test_one_chain_is_refused(short):
-    cells = short.notebook.cells
-    cell = next(cell for cell in cells if "pm.sample(" in cell.source)
-    with pytest.raises(CellExecutionError, match="take 2 or more"):
-        short.run(cell.source.replace("chains = 2", "chains = 1"))
+def test_exercises_of_the_model(short):
+    """All cells from the model to the replicates take it as it then is."""
+    model, *others = from_to(short, "def mixture_model", "replicates = []")
+    for old, new in EXERCISES.items():
+        assert model.count(old) == 1
+        model = model.replace(old, new)
+    for source in (model, *others):
+        short.run(source)
+    assert short.evaluate("trace.posterior['sd'].dims") == ("chain", "draw", "cluster")
+    assert short.evaluate("summary['true'].tolist()[4:8]") == [1, 1, 1, 1]
+    assert short.evaluate("len(model.observed_RVs)") == 2

@@ -1,0 +1,257 @@
+"""The page, executed: its outputs are the stored ones, and what it says holds."""
+
+import base64
+import re
+
+import arviz as az
+import numpy as np
+import pytest
+import xarray as xr
+from conftest import MD, code_cells, defined, differ
+from reference import simulate
+from scipy import stats
+from test_posterior import PRIORS
+
+import mixtures as mx
+
+FAINT = 1.0  # of 255: one point in another bar of a histogram makes 4
+CENTERS, V = np.array([-5, 0, 5]), np.random.default_rng(8927).integers(0, 3, 500)
+SPREAD_3 = simulate() - 0.4 * CENTERS[V]
+
+
+def outputs(cell):
+    """What a cell's outputs say, and its figures.
+
+    Left out are progress bars, which a slower machine shows and a faster one does not,
+    and of some cells numbers, with the blanks that align them.
+    """
+    said, figures = [], []
+    for out in cell.outputs:
+        data, text = out.get("data", {}), out.get("text", "")
+        lines = [
+            x for x in re.split(r"[\r\n]", text) if not re.search(r"\d%\||^ *$", x)
+        ]
+        said += [out.name, *lines] if lines else []
+        html = data.get("text/html", "")
+        if "image/png" in data:
+            figures.append(base64.b64decode(data["image/png"]))
+        elif data and "<progress" not in html and "progress-bar" not in html:
+            said.append(html or data["text/plain"])
+    if "nbval-ignore-output" in cell.metadata.get("tags", []):
+        said = [re.sub(r"[\s-]+", " ", re.sub(r"\d[\d.,_]*", "0", x)) for x in said]
+    return said, figures
+
+
+def test_outputs_are_the_stored_ones(executed, stored, tmp_path):
+    cells = [code_cells(notebook) for notebook in (executed.notebook, stored)]
+    for now, then in zip(*cells):
+        assert now.source == then.source, "run `make pair`"
+        (a, new), (b, old) = outputs(now), outputs(then)
+        assert a == b and len(new) == len(old), now.source
+        for one, other in zip(new, old):
+            far = differ(one, other, tmp_path)
+            assert far < FAINT, f"{far:.1f} apart, see {tmp_path}:\n{now.source}"
+
+
+# A fragment of a sentence, and what has to hold in the kernel for it to be true.
+CLAIMS = {
+    "rules out 51 % of all possible weights": "abs((rng.dirichlet(np.ones(3), 10**5)"
+    ".min(axis=1) < mixture_model.__defaults__[0]).mean() - 0.51) < 0.01",
+    "Four chains of 20,000 draws, after 5,000": "[*trace.posterior['sd'].shape,"
+    " trace.posterior.tuning_steps] == [4, 20_000, 5_000]",
+    "worth only some thousands": "1_000 < summary['ess_bulk'].min() < 10_000",
+    "refuses nearly all": "(first_mean[1].diff('draw') == 0).mean() > 0.95",
+    "They lie halfway": "(abs(abs(data[listed[-5:]]) - 2.5) < 0.2).all()",
+    "the names change places": "len({*map(tuple, by_mean.values[0, :5_000])}) > 1",
+    "Without an order R-hat is large": "az.rhat(switching)['means'].max() > 1.1",
+    "it is the overlap that asks for more": "verdict(in_order).startswith('not')",
+    "Draw for draw, NUTS is worth the most": "max((x['ESS'] / x['draws'], name[1])"
+    " for name, x in costs.items() if name[0] != 'spread 5')[1] == 'NUTS'",
+    "The galaxies have three to seven clusters": "min(float(x['occupied'].isin(range"
+    "(3, 8)).mean()) for x in found.values()) > 0.8",
+}
+
+
+@pytest.mark.parametrize("fragment", CLAIMS)
+def test_what_is_said_of_the_runs(executed, fragment):
+    assert fragment in MD.read_text(encoding="utf-8")
+    assert executed.evaluate(f"bool({CLAIMS[fragment]})")
+
+
+def test_data_are_the_specified_ones(executed):
+    data, v = executed.evaluate("(data, v)")
+    np.testing.assert_array_equal([data, v], [simulate(), V])
+    found = [*np.bincount(v), data.mean(), data.std(ddof=1), *data[[194, 346, 422]]]
+    known = [160, 182, 158, -0.01786, 4.09001, 1.953, -1.970, 0.703]
+    np.testing.assert_allclose(found, known, atol=5e-4)
+
+
+def test_run_is_the_specified_one(executed):
+    """By its steps and processes; trusted, with the truth in most intervals."""
+    steps = "{v.name: x.name for x in (*steps[0].methods, steps[1]) for v in x.vars}"
+    assert executed.evaluate(steps) == {
+        **dict.fromkeys(["p_stickbreaking__", "sd_interval__", "means"], "metropolis"),
+        "category": "vectorized_categorical_gibbs_metropolis",
+    }
+    assert executed.evaluate("settings['cores'], settings['chains']") == (4, 4)
+    table, said = executed.evaluate("(summary, verdict(trace))")
+    truth = [1 / 3, 1 / 3, 1 / 3, 1, *CENTERS]
+    np.testing.assert_allclose(table["true"], truth, atol=5e-4)
+    assert ((table["hdi_3%"] < truth) & (truth < table["hdi_97%"])).sum() >= 5
+    assert said.startswith("trusted")
+
+
+def test_one_bad_variable_is_not_trusted():
+    verdict, rng = defined("verdict", az=az), np.random.default_rng(0)
+    dims, apart = ("chain", "draw", "cluster"), xr.DataArray([1, 0, 0, 0], dims="chain")
+    good = {x: (dims, rng.standard_normal((4, 500, 2))) for x in ("p", "means")}
+    good = xr.Dataset(good).assign(sd=(dims[:2], rng.standard_normal((4, 500))))
+    assert verdict(good).startswith("trusted (R-hat 1.00")
+    for bad in (
+        good.assign(sd=0 * good["sd"]),  # it never moved: no R-hat
+        good.assign(sd=good["sd"] * (1 + 2 * apart)),
+        good.assign(means=good["means"] + 0.5 * apart),  # an R-hat of some 1.03
+        good.isel(draw=slice(80)),
+    ):
+        assert verdict(bad).startswith("not trusted: ")
+
+
+def terms(x, p, means, sd):
+    """p[j] Normal(x | means[j], sd) by SciPy, shape (draws, clusters, x)."""
+    p, means = (each.reshape(-1, 3, 1) for each in (p, means))
+    return p * stats.norm.pdf(x, means, sd.reshape(-1, 1, 1))
+
+
+def averaged(each):
+    return (each / each.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+def test_membership_is_bayes_rule(executed):
+    """Of the data each draw's probabilities are averaged, of new values the two sums;
+    sampled categories say the same, and so does the truth."""
+    draws = "[trace.posterior[x].values[:, ::41] for x in ('p', 'means', 'sd')]"
+    draws, each = (
+        executed.evaluate(draws),
+        "membership.transpose('cluster', 'x').values",
+    )
+    membership = averaged(terms(simulate(), *draws))
+    np.testing.assert_allclose(executed.evaluate(each), membership, rtol=1e-9)
+
+    lines = "[[x.get_xydata() for x in ax.lines] for ax in (top, bottom)]"
+    top, bottom = map(np.array, executed.evaluate(lines))
+    curves = terms(top[0, :, 0], *draws).mean(axis=0)
+    np.testing.assert_allclose(top[:, :, 1], [*curves, curves.sum(axis=0)], rtol=1e-9)
+    np.testing.assert_allclose(bottom[..., 1], curves / curves.sum(axis=0), rtol=1e-9)
+
+    sampled = "(agrees.astype(float).to_dataset('obs_id'), certainty, hits)"
+    agrees, table, hits = executed.evaluate(sampled)
+    apart = np.abs(table["probability, sampled"] - table["computed"])
+    assert (apart < 5 * az.mcse(agrees).to_array() + 1e-4).all()
+
+    probability, right = membership.max(axis=0), membership.argmax(axis=0) == V
+    level = np.digitize(probability, [0.8, 0.95, 0.99], right=True)
+    sums = [np.bincount(level, x) for x in (1 + 0 * probability, probability, right)]
+    np.testing.assert_allclose(hits, np.transpose(sums))
+    variance = np.bincount(level, probability * (1 - probability))
+    assert (np.abs(sums[1] - sums[2]) < 4 * np.sqrt(variance)).all()
+
+
+def test_replicates_are_of_the_posterior(executed):
+    """Their values together; most of the table's numbers of the data lie in range."""
+    means = (
+        "[fit[name].mean(['chain', 'draw']).values for name in ('p', 'means', 'sd')]"
+    )
+    sets, (p, *of) = executed.evaluate(f"(replicates, {means})")
+    some = np.random.default_rng(0).choice(np.ravel(sets), 5_000)
+    test = stats.kstest(some, lambda x: stats.norm.cdf(x[:, None], *of) @ p)
+    assert test.pvalue > 0.001 and np.shape(sets) == (300, 500)
+    of_data, *each = (
+        [x.min(), x.max(), x.std(), stats.skew(x, bias=False)]
+        for x in (simulate(), *sets)
+    )
+    measured = executed.evaluate("[measure(data) for measure in measures.values()]")
+    np.testing.assert_allclose(measured, of_data)
+    low, high = np.quantile(each, (0.03, 0.97), axis=0)
+    assert ((low < of_data) & (of_data < high)).sum() >= 3
+
+
+def test_ranks_tell_a_right_sampler_from_a_wrong_one(executed):
+    ranks = executed.evaluate("[np.bincount(x, minlength=11) for x in ranks.values()]")
+    right, wrong = (stats.chisquare(x).pvalue for x in ranks)
+    assert right > 0.001 and wrong < 1e-6 and np.sum(ranks) == 400
+
+
+def test_costs_are_those_of_their_own_runs(executed):
+    costs, overlap = executed.evaluate("(costs, overlap)")
+    np.testing.assert_allclose(overlap, SPREAD_3)
+    runs = (
+        "trace.posterior nuts.posterior fit trace_3.posterior nuts_3.posterior by_gibbs"
+    )
+    for (key, row), run in zip(costs.items(), runs.split(), strict=True):
+        run, is_gibbs = executed.evaluate(f"{run}[names]"), key[1] == "Gibbs"
+        ess = int(az.ess(run).to_array().min())
+        assert (row["draws"], row["ESS"]) == (run["sd"].size, ess)
+        assert row["off by"] < 4 and (row["off by"] == 0) == is_gibbs
+        assert row["verdict"].startswith("trusted") or not is_gibbs
+
+
+def test_number_of_clusters_of_the_galaxies(executed):
+    """As Richardson and Green (1997), table 1, found it, for 3 to 8 clusters."""
+    table, known = (
+        executed.evaluate("table"),
+        [0.061, 0.128, 0.182, 0.199, 0.160, 0.109],
+    )
+    assert table["published", "k"].tolist()[2:] == known
+    np.testing.assert_allclose(table["flat prior", "k"][2:], known, atol=0.02)
+    assert table["flat prior", "occupied"].idxmax() in (5, 6)
+    assert table["falling prior", "occupied"].idxmax() == 3
+
+
+def test_prior_of_the_occupied_number():
+    """Of two points: half of the time one cluster, else they meet in two of three."""
+    prior = defined("occupied_a_priori", np=np, rng=np.random.default_rng(0))
+    occupied = np.array(prior([0.5, 0.5], [1, 1], n=2, size=20_000))
+    assert abs((occupied == 2).mean() - 1 / 6) < 0.013
+
+
+def test_column_is_trusted_and_togetherness_is_that_of_the_package(executed):
+    number = "found_in_column.number['probability'].idxmax()"
+    assert executed.evaluate(f"(found_in_column.trusted, {number})") == (True, 3)
+    together = executed.evaluate("(mean.values, found_in_column.together(at).values)")
+    np.testing.assert_allclose(*together, atol=0.05)
+
+
+def test_twenty_million_rows(executed):
+    """Memberships are nearly those of the truth, computed where they are asked for."""
+    found = "(large.trusted, large.column.size, of_rows.shape, type(of_rows).__name__)"
+    assert executed.evaluate(found) == (True, 2 * 10**7, (2 * 10**7, 3), "Array")
+    y, found = executed.evaluate("(rows[:2_000].compute(), of_rows[:2_000].compute())")
+    each = stats.norm.pdf(y, CENTERS[:, None])
+    np.testing.assert_allclose(found.T, each / each.sum(axis=0), atol=0.005)
+
+
+def test_exercise_1():
+    found = []
+    for y in (simulate(), SPREAD_3):
+        run = mx.gibbs(y, 3, PRIORS, min_weight=0.1, draws=1_000)
+        draws = [run[x].values[:, ::20] for x in ("p", "means", "sd")]
+        curve = averaged(terms(np.linspace(-7, 7, 500), *draws))[0]
+        certain = averaged(terms(y, *draws)).max(axis=0) > 0.95
+        ess = az.ess(run).to_array().min()
+        found.append([np.abs(np.diff(curve)).max(), certain.mean(), ess])
+    assert (np.divide(*found[::-1]) < [0.7, 0.9, 0.7]).all(), found
+
+
+def test_exercise_4():
+    run = mx.gibbs(simulate(), 4, PRIORS, concentration=0.01, draws=500)
+    smallest = run["p"].min("cluster")
+    assert (smallest < 0.001).mean() > 0.5
+    assert run["means"].where(run["p"] == smallest).std() > 0.8 * PRIORS["scale"]
+
+
+def test_exercise_5(executed):
+    velocities, numbers = executed.evaluate("velocities"), []
+    for column in (velocities, velocities[7:]):
+        run = mx.gibbs(column, **mx.falling_prior(8), own_widths=True, draws=1_000)
+        numbers.append(np.bincount(np.ravel(run["occupied"])).argmax())
+    assert numbers == [3, 2]
