@@ -64,7 +64,7 @@ def shares(terms):
     return terms / terms.sum(axis=1, keepdims=True)
 
 
-def relabeled(draws, at, rounds=3):
+def relabeled(draws, at, rounds=30):
     """Draws with clusters named by membership, and the names in the order of the means.
 
     Of each draw the clusters take the order that is nearest to the average membership
@@ -81,7 +81,10 @@ def relabeled(draws, at, rounds=3):
         clear = (np.sort(order, axis=1) == np.arange(len(average))).all(axis=1)
         for i in np.flatnonzero(~clear):
             order[i] = linear_sum_assignment(away[i].T)[1]
+        before = average
         average = np.take_along_axis(membership, order[..., None], 1).mean(axis=0)
+        if np.abs(average - before).max() < 1e-4:
+            break
     means = np.take_along_axis(draws["means"].values.reshape(order.shape), order, 1)
     order = order[:, means.mean(axis=0).argsort()].reshape(draws["means"].shape)
     named = {x: draws[x] for x in ("p", "means", "sd") if draws[x].ndim == 3}

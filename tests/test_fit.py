@@ -97,6 +97,16 @@ def test_names_are_those_of_the_groups_for_any_number_of_clusters():
     assert (np.diff(named["means"].values[0, 0]) >= 0).all()
 
 
+def test_names_settle_where_clusters_of_one_mean_are_alike():
+    values = groups((0, 0.3, 200), (0, 1, 200), (0, 4, 200))
+    draws = mx.gibbs(values, 3, own_widths=True, chains=8, draws=1_000, tune=200)
+    at = np.quantile(values, np.linspace(0, 1, 40))
+    named = results.relabeled(draws, at)
+    again = results.relabeled(named.isel(draw=slice(None, None, -1)), at)
+    same = (again["sd"][:, ::-1].values == named["sd"].values).mean()
+    assert same > 0.999, same
+
+
 # What is said
 
 
