@@ -178,7 +178,7 @@ SHORT = dict(chains=4, draws=20, tune=20)
 @pytest.mark.parametrize("own_widths", [False, True])
 @pytest.mark.parametrize("k", [2, [0.2, 0.5, 0.3]])
 def test_data_of_any_location_and_scale_give_the_same_draws(k, own_widths):
-    """And the same seed does, another one not; draws are labelled."""
+    """And the same seed does, another one not; draws are labeled."""
     drawn = gibbs(Y, k, own_widths=own_widths, **SHORT)
     for shift, unit in ((0, 1), (0, 1e-6), (-1e4, 1), (1e-150, 1e-150), (7e3, 1e3)):
         other = gibbs(shift + unit * Y, k, own_widths=own_widths, **SHORT)
