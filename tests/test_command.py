@@ -87,7 +87,7 @@ def spoil(name, content):
 @pytest.mark.parametrize(
     "file, column, said",
     [
-        (lambda: "two.csv", "lengths", "no column 'lengt'; it has length"),
+        (lambda: "two.csv", "lengths", "no column 'lengths'; it has length"),
         (lambda: "two.csv", "cluster", "'a & b', which is no number"),
         (lambda: "none.csv", "x", "none.csv: No such file"),
         (lambda: ".", "x", "directory"),
