@@ -22,7 +22,10 @@ def simulated(n, random):
 
 def line(name, n, seconds, more=""):
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{name:28} {n:14,} {seconds:8.2f} s {memory:6.2f} GB at most  {more}", flush=True)
+    print(
+        f"{name:28} {n:14,} {seconds:8.2f} s {memory:6.2f} GB at most  {more}",
+        flush=True,
+    )
 
 
 def fitted(column):
