@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 # Our own uv where the machine has none. It is installed from the root folder, where no .python-version picks an interpreter.
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 # What needs no execution of the notebook, no browser and no patience.
-FAST := -m "not executes and not machinery and not long"
+FAST := -n 2 -m "not executes and not machinery and not long"
 # The tests of the package, which need no PyMC3.
 PACKAGE_TESTS := $(wildcard $(addprefix tests/test_,data.py dask.py sampler.py fit.py command.py))
 
