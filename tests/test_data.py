@@ -49,13 +49,11 @@ def test_containers(name):
 
 REFUSED = {
     "two columns": (np.ones((3, 2)), r"shape \(3, 2\): give one column"),
-    "a table": (pd.DataFrame({"a": [1, 2.5]}), r"shape \(2, 1\): give one column"),
     "a number": (3.0, r"shape \(\): give one column"),
     "text": (["1", "3%", "4"], r"data\[1\] is '3%', .* mend it, or pd"),
-    "text among numbers": (np.array([1, 2, "n/a"], object), r"data\[2\] is 'n/a'"),
+    "text among numbers": ([1, 2, "n/a"], r"data\[2\] is 'n/a'"),
     "text and masked": (np.ma.array(["a", "1", "2", "3"], mask=[0, 1, 0, 0]), r"data\[0\] is 'a'"),
     "numbers as text": (["1", "2.5"], "not numbers but string: pd.to_numeric"),
-    "some as text": ([1, "2.5"], "not numbers but mixed.*: pd.to_numeric"),
     "bool": ([True, False], "not numbers but boolean: take the numbers"),
     "masked bool": (np.ma.array([True, False]), "not numbers but boolean"),
     "bool or missing": (pd.array([True, None], dtype="boolean"), "but boolean"),
@@ -183,16 +181,12 @@ LISTS = st.lists(NUMBERS, max_size=40) | st.builds(
 )
 
 
+CALM = dict(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MODELS = st.tuples(st.sampled_from([2, [0.5, 0.3, 0.2]]), st.booleans())
 
 
 @given(LISTS, st.sampled_from(list(CONTAINERS)), st.sampled_from([5, 1_000]), MODELS)
-@settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+@settings(max_examples=200, derandomize=True, **CALM)
 def test_any_numbers_can_be_sampled_or_are_refused(values, name, most, model):
     values, (k, own_widths) = np.array(values, float), model
     data = CONTAINERS[name](values)

@@ -11,7 +11,6 @@ Vehtari and Gelman (2018), arXiv 1804.06788.
 import os
 import signal
 import threading
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -19,18 +18,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mixtures import as_column, gibbs
-from mixtures.sampler import (
-    Chains,
-    Model,
-    State,
-    draw_categories,
-    log_likelihood,
-    model_of,
-    split_and_merge,
-    sweep,
-    truncated_gamma,
-)
+from mixtures import as_column, gibbs, sampler
+from mixtures.sampler import Chains, Model, State
 
 N = 12  # points in each simulated data set
 FALLING = dict(prior=[0.4, 0.3, 0.2, 0.1], alpha=1 / np.arange(1, 5))
@@ -89,6 +78,7 @@ def statistics(y, state):
     z = (y[:, None] - means[..., None]) / sd[..., None]
     each = p[..., None] * stats.norm.pdf(z) / sd[..., None]
     density = each.sum(axis=1) + 1e-300
+    share = each[..., 0] / density[:, :1]  # of each cluster in the first point
     mean = (p * means).sum(axis=1)
     spread = (p * (sd**2 + means**2)).sum(axis=1) - mean**2
     found = {f"k = {j}": state.number == j for j in range(1, p.shape[1] + 1)}
@@ -106,13 +96,9 @@ def statistics(y, state):
         "p and means": np.tanh(mean - 1),
         "likelihood": np.tanh(np.log(density).sum(axis=1) / 20),
         "spread over variance": np.tanh(((y.T - mean) ** 2).mean(axis=0) / spread),
-        "first point": np.tanh(each[:, :, 0].max(axis=1) / density[:, 0] / 2),
-        "sd of the first point": np.tanh(
-            (each * sd[..., None]).sum(1)[:, 0] / density[:, 0]
-        ),
-        "its squared distance": np.tanh(
-            (each * z**2).sum(axis=1)[:, 0] / density[:, 0]
-        ),
+        "first point": np.tanh(share.max(axis=1) / 2),
+        "sd of the first point": np.tanh((share * sd).sum(axis=1)),
+        "its squared distance": np.tanh((share * z[..., 0] ** 2).sum(axis=1)),
     }
 
 
@@ -136,8 +122,8 @@ def changes(name, step, sets=100_000, batches=25):
 
 
 STEPS = {
-    "sweep": lambda model, state: sweep(model, state)[0],
-    "moves": lambda model, state: split_and_merge(model, state, 4),
+    "sweep": lambda model, state: sampler.sweep(model, state)[0],
+    "moves": lambda model, state: sampler.split_and_merge(model, state, 4),
 }
 
 
@@ -203,11 +189,10 @@ REFUSED = {
     "k = 0: give a whole": dict(k=0),
     "k = 2.5: give": dict(k=2.5),
     "k = True": dict(k=True),
-    "k = None": dict(k=None),
     r"k = \[0.5, -0.5, 1\]": dict(k=[0.5, -0.5, 1]),
-    r"k = \[nan, 1\]": dict(k=[np.nan, 1]),
     "chains = 1: .* from 2": dict(chains=1),
     "draws = 0": dict(draws=0),
+    r"data\[303\] is missing": dict(data=[*Y, np.nan]),
     "tune = -1": dict(tune=-1),
     "places = 9": dict(places=9),
     "3 weights over 0.4 cannot sum to one": dict(min_weight=0.4),
@@ -220,8 +205,6 @@ REFUSED = {
     r"Means of 1e\+06 ± 15 .* fit": dict(priors=dict(center=1e6, scale=15, widest=20)),
     r"Means of 0 ± 1e\+06 .* fit": dict(priors=dict(center=0, scale=1e6, widest=20)),
     "up to 0.7 do not": dict(data=range(9), priors=dict(center=0, scale=9, widest=0.7)),
-    r"data\[303\] is missing": dict(data=[*Y, np.nan]),
-    "masked|missing": dict(data=np.ma.masked_greater(Y, 9)),
 }
 
 
@@ -232,23 +215,21 @@ def test_bad_arguments_are_refused_in_a_sentence(complaint):
     assert str(refusal.value).endswith(".") and "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("tune", [0, 1_000_000])
-def test_an_interrupt_keeps_what_all_chains_have(capsys, tune):
+def interrupted(**how):
+    """What `gibbs` returns if interrupted a second after it began."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    press = threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
+    press.start()
+    return gibbs(Y, 2, chains=4, **how)
 
-    def press():
-        time.sleep(1)
-        os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=press).start()
-    if tune:
-        with pytest.raises(KeyboardInterrupt, match="before the first draw"):
-            gibbs(Y, 2, chains=4, tune=tune)
-        return
-    drawn = gibbs(Y, 2, chains=4, draws=1_000_000, tune=tune)
+def test_an_interrupt_keeps_what_all_chains_have(capsys):
+    drawn = interrupted(draws=1_000_000, tune=0)
     assert 10 < drawn.sizes["draw"] < 1_000_000 and drawn.p.notnull().all()
     said = f"stopped after {drawn.sizes['draw']:,} of 1,000,000 draws"
     assert said in capsys.readouterr().out
+    with pytest.raises(KeyboardInterrupt, match="before the first draw"):
+        interrupted(tune=1_000_000)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -258,7 +239,7 @@ def test_a_far_outlier_keeps_its_cluster(count):
     model = model_for(y[None], prior=[0, 1], rng=np.random.default_rng(0))
     model = replace(model, count=count * model.count)
     state = np.full((2, 2), 0.5), np.array([[0.0, 10]] * 2), np.full((2, 2), 0.1)
-    held, total, _ = draw_categories(model, State(*state, np.array([2, 2])))
+    held, total, _ = sampler.draw_categories(model, State(*state, np.array([2, 2])))
     np.testing.assert_array_equal(held, [[50 * count, 51 * count]] * 2)
     np.testing.assert_allclose(total, [[0, count * (500 + 1e6)]] * 2, atol=1e-6)
 
@@ -276,7 +257,7 @@ def test_the_law_of_the_sums(kind, chains=40_000):
     weight = (p / sd)[:, None] * np.exp(-square / 2 / sd[:, None] ** 2)
     weight /= weight.sum(axis=0)
     state = State(*(np.tile(x, (chains, 1)) for x in (p, means, sd)), 3)
-    for x, found in zip((1, z, square), draw_categories(model, state)):
+    for x, found in zip((1, z, square), sampler.draw_categories(model, state)):
         expected = (count * x * weight).sum(axis=1)
         spread = (count * x**2 * weight * (1 - weight)).sum(axis=1)
         error = (found.mean(axis=0) - expected) / np.sqrt(spread / chains)
@@ -291,17 +272,16 @@ def test_places_shift_no_posterior_mean():
     category = rng.choice(3, n, p=p)
     y = rng.normal(means[category], sd[category])
     columns = as_column(y, n), as_column(y, 500)
-    models = [model_of(one, 3, None, True, 0, 1, rng) for one in columns]
+    models = [sampler.model_of(one, 3, None, True, 0, 1, rng) for one in columns]
     assert [model.z.size for model in models] == [n, len(columns[1].count)]
 
     def change(x):
-        each = zip(models, columns)
-        p, means, sd = x[:, None]
-        exact, rough = (
-            log_likelihood(model, p, (means - one.location) / one.scale, sd / one.scale)
-            for model, one in each
-        )
-        return (rough - exact)[0]
+        found = []
+        for model, one in zip(models, columns):
+            p, means, sd = x[:, None]
+            of_model = p, (means - one.location) / one.scale, sd / one.scale
+            found.append(sampler.log_likelihood(model, *of_model)[0])
+        return found[1] - found[0]
 
     errors = np.array([np.sqrt(p * (1 - p)), sd / np.sqrt(p), sd / np.sqrt(2 * p)])
     for i, j in np.ndindex(3, 3):
@@ -320,7 +300,9 @@ def test_places_shift_no_posterior_mean():
 )  # fmt: skip
 def test_truncated_gamma(shape, low, high):
     rng, rate, n = np.random.default_rng(0), 2.0, 20_000
-    drawn = truncated_gamma(rng, np.full(n, shape), rate, low / rate, high / rate)
+    drawn = sampler.truncated_gamma(
+        rng, np.full(n, shape), rate, low / rate, high / rate
+    )
     mode = np.clip(shape, low, high)  # of the logarithm, whose density is integrated
     steep = max(abs(shape - mode), np.sqrt(shape))
     y = np.log(mode) + np.linspace(-50, 50, 400_001) / steep
