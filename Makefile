@@ -55,10 +55,10 @@ gallery: .venv/ready  ## render the stored outputs as web pages into build/galle
 long: .venv/ready  ## a long look: sample the original, stock step and all, and fit fifty other data sets
 	.venv/bin/pytest -s -m long
 
-# One in ten of the changes that mutmut knows, and the first in each function: always the same ones.
+# One in twenty of the changes that mutmut knows, always the same ones: all would take a day.
 mutants: .venv/ready  ## a long look: change the package in some hundred places, and list what no test notices
 	rm -rf mutants
-	PYTHONHASHSEED=0 .venv/bin/mutmut run "*_1" "*7"
+	PYTHONHASHSEED=0 .venv/bin/mutmut run "*_7" "*[1379]7"
 	@.venv/bin/mutmut results --all true | awk '/: not checked$$/ { next } { n++ } /: (killed|timeout)$$/ { caught++; next } { print } \
 		END { print "caught " caught " of " n; exit caught < 0.85 * n }'
 
