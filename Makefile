@@ -63,7 +63,7 @@ mutants: .venv/ready  ## a long look: change the package in some hundred places,
 		END { print "caught " caught " of " n; exit caught < 0.85 * n }'
 
 bench: .venv/ready  ## a long look: what columns of many sizes cost on one core
-	OMP_NUM_THREADS=1 PYTHONPATH=. $(PYTHON) tests/bench_sizes.py
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(PYTHON) tests/bench_sizes.py $(SIZE)
 
 # Only Python 3.10 is resolved for (pyproject.toml), and the markers that say so again on every line are taken off.
 lock: .venv/ready  ## make requirements.txt from requirements.in
