@@ -13,11 +13,15 @@ import numpy as np
 import mixtures as mx
 
 
-def simulated(n, random):
-    """Three clusters of width one, five apart; `random` is NumPy's generator or Dask's."""
-    chunks = {} if isinstance(random, np.random.Generator) else {"chunks": 5_000_000}
-    label = random.integers(0, 3, n, **chunks)
-    return 5.0 * (label - 1) + random.standard_normal(n, **chunks)
+def simulated(n, seed):
+    """Three clusters of width one, five apart."""
+    rng = np.random.default_rng(seed)
+    return 5.0 * (rng.integers(0, 3, n) - 1) + rng.standard_normal(n)
+
+
+def block(block_id, n):
+    """A block of a Dask array of such values, made where it is counted."""
+    return simulated(n, block_id)
 
 
 def line(name, n, seconds, more=""):
@@ -40,7 +44,7 @@ def fitted(column):
 def in_memory():
     """Arrays, and scikit-learn's expectation maximization beside them."""
     for n in (10**5, 10**6, 10**7):
-        y = simulated(n, np.random.default_rng(1))
+        y = simulated(n, 1)
         begin = time.perf_counter()
         column = mx.as_column(y)
         line("counted", n, time.perf_counter() - begin, f"{len(column.count)} places")
@@ -65,7 +69,8 @@ if __name__ == "__main__":  # the workers of Dask import this file
             n_workers=2, threads_per_worker=1, dashboard_address=":0"
         ) as client:
             n, begin = int(float(sys.argv[1])), time.perf_counter()
-            rows = simulated(n, da.random.default_rng(1))
+            chunks = ((10**6,) * (n // 10**6),)
+            rows = da.map_blocks(block, n=10**6, chunks=chunks, dtype=float)
             column = mx.as_column(rows)
             memory = client.run(
                 lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
