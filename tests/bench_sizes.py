@@ -19,11 +19,6 @@ def simulated(n, seed):
     return 5.0 * (rng.integers(0, 3, n) - 1) + rng.standard_normal(n)
 
 
-def block(block_id, n):
-    """A block of a Dask array of such values, made where it is counted."""
-    return simulated(n, block_id)
-
-
 def line(name, n, seconds, more=""):
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(
@@ -35,7 +30,7 @@ def line(name, n, seconds, more=""):
 def fitted(column):
     """Seconds to draws that can be trusted, k known, and their diagnostics."""
     begin = time.perf_counter()
-    run = mx.gibbs(column, 3, chains=8, draws=400, tune=100, ordered=True)
+    run = mx.gibbs(column, 3, chains=8, draws=400, tune=100)
     figures = az.summary(run, kind="diagnostics")
     r_hat, size = figures["r_hat"].max(), figures["ess_bulk"].min()
     return time.perf_counter() - begin, f"R-hat {r_hat:.3f}, effective size {size:.0f}"
@@ -70,7 +65,9 @@ if __name__ == "__main__":  # the workers of Dask import this file
         ) as client:
             n, begin = int(float(sys.argv[1])), time.perf_counter()
             chunks = ((10**6,) * (n // 10**6),)
-            rows = da.map_blocks(block, n=10**6, chunks=chunks, dtype=float)
+            rows = da.map_blocks(
+                lambda block_id: simulated(10**6, block_id), chunks=chunks, dtype=float
+            )
             column = mx.as_column(rows)
             memory = client.run(
                 lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

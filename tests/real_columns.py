@@ -28,13 +28,7 @@ datasets trees Height 1
 datasets Nile value 1 2
 datasets chickwts weight 1
 datasets swiss Fertility 1
-datasets airquality Temp 1 2
 MASS geyser waiting 2 3
-MASS Pima.tr bp 1
-MASS crabs FL 1
-MASS cats Hwt 1 2
-MASS newcomb dat 2
-MASS birthwt bwt 1
 """
 
 
