@@ -5,7 +5,9 @@ import re
 import shutil
 import subprocess
 import zipfile
+from operator import methodcaller
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import nbformat
 import playwright
@@ -16,28 +18,16 @@ here, root = Path(__file__).parent, Path(__file__).parents[1]
 shutil.copy(root / "gaussian_mixture_model.png", here)
 notebook = nbformat.read(root / "gaussian_mixture_model.ipynb", as_version=4)
 for cell in notebook.cells:
-    # JupyterLab's anchors have the capitals of the headings, and Sphinx's have none
-    if cell.cell_type == "markdown":
-        cell.source = re.sub(r"\]\(#.*?\)", lambda link: link[0].lower(), cell.source)
     # the label of a fold is the comment that its code begins with
     if "hide-input" in cell.metadata.get("tags", []):
         label = cell.source.partition("\n")[0].removeprefix("# ")
         prompts = dict(code_prompt_show=label, code_prompt_hide=label)
         cell.metadata.setdefault("mystnb", {}).update(prompts)
 nbformat.write(notebook, here / "gaussian_mixture_model.ipynb")
-
-
-def find(pattern):
-    """What `pattern` matches in the notebook's text and printed output."""
-    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    texts += [
-        out.text
-        for cell in notebook.cells
-        for out in cell.get("outputs", [])
-        if out.output_type == "stream"
-    ]
-    return re.search(pattern, "\n\n".join(texts), flags=re.M)[1]
-
+printed = "".join(
+    out.get("text", "") for cell in notebook.cells for out in cell.get("outputs", [])
+)
+run_time = re.search(r"^Run time: (.*)$", printed, flags=re.M)[1]
 
 # Where the links to the repository lead: GitHub's workflows say it, and a clone of GitHub's remembers it.
 origin = subprocess.run(
@@ -55,20 +45,19 @@ language = "en"
 extensions = [
     "myst_nb",
     "ablog",
+    "notfound.extension",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.katex",
+    "sphinxext.opengraph",
 ]
 
 nb_execution_mode = "off"
 nb_merge_streams = True
 myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
 myst_heading_anchors = 3
-myst_substitutions = {
-    "line": find(r"\n\n([A-Z].*(\n.+)*)").replace("\n", " "),  # the first paragraph
-    "tags": re.sub("(?<!,) ", "\N{NO-BREAK SPACE}", find(r"^:tags: (.*)$")),
-    "run_time": find(r"^Run time: (.*)$"),
-}
+myst_heading_slug_func = methodcaller("replace", " ", "-")  # as in Jupyter
+myst_substitutions = {"run_time": run_time}
 
 # Formulas are typeset here and now, with the style sheet and the fonts that npm's katex 0.16.22 has in dist/.
 katex_prerender = True
@@ -85,12 +74,12 @@ sphinxcontrib.katex.STARTUP_TIMEOUT = sphinxcontrib.katex.RENDER_TIMEOUT = 120
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
-html_baseurl = (
-    os.environ.get("GALLERY_URL", f"https://{owner.lower()}.github.io/{name}").rstrip(
-        "/"
-    )
-    + "/"
-)
+address = os.environ.get("GALLERY_URL", f"https://{owner.lower()}.github.io/{name}")
+html_baseurl = address.rstrip("/") + "/"
+notfound_urls_prefix = urlsplit(html_baseurl).path
+ogp_site_url, ogp_image = html_baseurl, "gaussian_mixture_model.png"
+ogp_image_alt = "Three fitted bell curves over a histogram."
+ogp_custom_meta_tags = ['<meta name="twitter:card" content="summary_large_image">']
 html_favicon = "favicon.svg"
 html_static_path = ["gallery.css", "print.js", "katex"]
 html_css_files = ["gallery.css"]
@@ -112,12 +101,7 @@ html_theme_options = {
     "footer_start": ["copyright.html"],
     "footer_end": [],
 }
-html_context = {
-    "default_mode": "auto",
-    "repository": repository,
-    "site": html_baseurl,
-    **myst_substitutions,
-}
+html_context = {"default_mode": "auto", "repository": repository}
 
 blog_title = project
 blog_baseurl = html_baseurl
