@@ -27,7 +27,8 @@ test: check  ## then execute the notebook and test what comes out
 plain: .venv/ready  ## the tests of `make check` as on processors without vector code
 	$(PYTHON) tests/without_vector_code.py $(FAST)
 
-modern: $(filter .uv/bin/uv,$(UV))  ## test the package as pip installs it, with the newest of all that it needs
+# PyMC is last, since it may hold back versions that the package is tested with.
+modern: $(filter .uv/bin/uv,$(UV))  ## test the package with the newest of all that it needs, and the page's model with today's PyMC
 	@PYENV_VERSION=3.13 $(UV) venv --quiet --clear --python 3.13 .venv-modern 2>/dev/null \
 		|| PYENV_VERSION=3.12 $(UV) venv --quiet --clear --python 3.12 .venv-modern 2>/dev/null || { \
 		echo "No Python 3.13 or 3.12, and neither could be fetched. Install one ('uv python install 3.13' or 'pyenv install 3.13') and run make again." >&2; exit 1; }
@@ -37,6 +38,8 @@ modern: $(filter .uv/bin/uv,$(UV))  ## test the package as pip installs it, with
 	@cd build && ../.venv-modern/bin/python -c "import mixtures, sys; from importlib.metadata import version; assert mixtures.__file__.startswith(sys.prefix); \
 		print('Python', sys.version.split()[0], *(f'{x} {version(x)}' for x in 'numpy pandas scipy xarray arviz'.split()))"
 	cd build && ../.venv-modern/bin/pytest --noconftest --import-mode=importlib $(addprefix ../,$(PACKAGE_TESTS))
+	$(UV) pip install --quiet --python .venv-modern/bin/python pymc
+	cd build && ../.venv-modern/bin/pytest --noconftest ../tests/test_todays_pymc.py
 
 machinery: .venv/ready  ## test what is around it: pages and JupyterLab in a browser, run.py's bad days, other settings
 	.venv/bin/pytest -m machinery --screenshot only-on-failure --output build/screenshots
