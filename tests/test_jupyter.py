@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 
@@ -69,6 +70,22 @@ def lab(tmp_path, pair):
             yield psutil.Process(server.pid), address
         finally:
             server.terminate()
+
+
+@pytest.mark.machinery
+@pytest.mark.parametrize("where", ["lab/tree", "notebooks"])
+def test_links_inside_the_page(page, lab, pair, where):
+    """In JupyterLab and in Notebook 7, once the cells below are there."""
+    (_, address), links = lab, set(re.findall(r"\]\(#(.*?)\)", MD.read_text("utf-8")))
+    for whole, short in zip((MD, IPYNB), pair):
+        shutil.copy(whole, short)
+    assert links
+    for link in links:
+        page.goto(address.replace("lab?", f"{where}/{IPYNB.name}?"))
+        heading = page.get_by_role("heading", name=link.replace("-", " "))
+        heading.wait_for(state="attached")
+        page.locator(f'a[href="#{link}"]:not(.jp-InternalAnchorLink)').first.click()
+        expect(heading).to_be_in_viewport()
 
 
 @pytest.mark.machinery
