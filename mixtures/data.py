@@ -166,8 +166,8 @@ def counted_on_grid(values, some, cells=FINE_CELLS, piece=50_000):
     )
 
 
-def counted(values, most):
-    """What is kept of an array of values, of which some may be missing: a dictionary.
+def counted(values, most, blocks=1):
+    """What is kept of one of the blocks of a column, in which some values may miss.
 
     parts : places, (3, places); some : a sample of the values; low, high : their range
     missing : how many are NaN or infinite; without any other value the rest is empty
@@ -176,17 +176,19 @@ def counted(values, most):
     missing = values.size - np.count_nonzero(np.isfinite(values))
     if missing:
         values = values[np.isfinite(values)]
-    some = values[:: 1 + values.size // SORTED_WHOLE]
-    kept = dict(parts=np.zeros((3, 0)), some=some[:0], missing=missing)
+    kept = dict(parts=np.zeros((3, 0)), some=values[:0], missing=missing)
     if not values.size:
         return kept
-    kept.update(some=some[:: 1 + some.size // (20 * most)])
+    some = values[:: 1 + values.size // SORTED_WHOLE]
+    few = some[:: 1 + some.size // (20 * most)]
+    # a copy: a view would keep all of the block in the worker's memory
+    kept.update(some=few[:: 1 + blocks * few.size // (20 * most + 1)].copy())
     kept.update(low=values.min(), high=values.max())
     if max(-kept["low"], kept["high"]) > LARGEST:
         raise ValueError(
             "The values of data are too large for a computer: rescale them."
         )
-    if values.size > SORTED_WHOLE and len(np.unique(kept["some"])) > 2 * most:
+    if values.size > SORTED_WHOLE and len(np.unique(few)) > 2 * most:
         kept["parts"] = merged(counted_on_grid(values, some), 4 * most)
         return kept
     if values.size > SORTED_WHOLE:  # hashing is linear where sorting is not
@@ -247,11 +249,12 @@ def in_blocks(collection, most):
         collection = collection.to_dask_array()
     if collection.ndim != 1:
         raise ValueError(f"data has {collection.ndim} dimensions: give one column.")
-    blocks = collection.map_blocks(
-        _one_block, most, dtype=object, chunks=((1,) * collection.numblocks[0],)
+    blocks = collection.numblocks[0]
+    counts = collection.map_blocks(
+        _one_block, most, blocks, dtype=object, chunks=((1,) * blocks,)
     )
     try:
-        found = list(blocks.compute())
+        found = list(counts.compute())
     except (ValueError, TypeError):  # of the reader's own functions: they say it best
         raise
     except Exception as error:
@@ -270,11 +273,11 @@ def in_blocks(collection, most):
     return found
 
 
-def _one_block(block, most):
+def _one_block(block, most, blocks):
     """`counted` as a block of a Dask array of objects."""
     if block.dtype.kind not in "iuf":
         block = checked_values(block)
-    return np.array([counted(block, most), None], dtype=object)[:1]
+    return np.array([counted(block, most, blocks), None], dtype=object)[:1]
 
 
 def as_column(data, most=1_000):
@@ -314,7 +317,8 @@ def as_column(data, most=1_000):
         raise ValueError(
             "The values of data are too small for a computer: rescale them."
         )
-    count, mean, sd = merged(np.concatenate([x["parts"] for x in found], axis=1), most)
+    parts = np.concatenate([x.pop("parts") for x in found], axis=1)
+    count, mean, sd = merged(parts, most)
     refuse_fill_values((count, mean))
     some = np.concatenate([x["some"] for x in found])
     step = resolution(np.r_[np.setdiff1d([low, high], some), some])

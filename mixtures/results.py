@@ -155,6 +155,11 @@ class Run:
         self.trusted = len(kept) >= 500 and good(self.draws)
 
 
+def leaning(draws, largest):
+    """In all chains at least this share of draws occupies the largest number."""
+    return (draws["occupied"] == largest).mean("draw").min()
+
+
 def density_of(draws, column):
     """The density at values all over a column: (chain, draw, value)."""
     density = np.exp(log_components(places_to_look(column), draws)).sum(axis=1)
@@ -255,7 +260,8 @@ class Fit:
         largest, run = self._largest, self._number_run
         if self.interrupted:
             return "it was interrupted; run it again."
-        if run and self.number["probability"][largest] > 0.05:
+        leans = run and self.number["probability"][largest] > 0.05
+        if leans and (run.trusted or leaning(run.draws, largest) > 0.05):
             advice = f"raise `largest`, to {min(99, 2 * largest)} for example."
             if largest == 99:
                 advice = "normal distributions do not describe this column."
@@ -547,7 +553,7 @@ def sampled(column, clusters, own_widths, largest, seconds, rng):
         return Run(column, model, Chains(model, chains), sweeps, reported, decided)
 
     def leans(draws):
-        return (draws["occupied"] == largest).mean() > 0.5
+        return leaning(draws, largest) > 0.5
 
     with tqdm(total=int(seconds), delay=3, leave=False, unit="s") as bar:
         if clusters is None and largest > 1:

@@ -104,7 +104,8 @@ def log_likelihood(model, p, means, sd):
     terms, _ = log_terms(model, p, means, sd)
     top = terms.max(axis=1)
     terms -= top[:, None]
-    density = np.exp(terms.astype(np.float32)).sum(axis=1)
+    # float32 is quicker, and would be off by one in the sum over a billion points
+    density = np.exp(terms.astype("f4" if model.single else "f8")).sum(axis=1)
     return ((np.log(density) + top) * model.count).sum(axis=1)
 
 
@@ -471,7 +472,7 @@ def checked_number(k, min_weight, concentration):
         f"concentration = {concentration}: give a positive number, or one for each k.",
     )
     refuse(
-        not 0 <= min_weight < most and not min_weight == len(prior) == 1,
+        not 0 <= min_weight < most,
         f"{len(prior)} weights over {min_weight} cannot sum to one: take a min_weight "
         f"from 0 to under {most:.3g}.",
     )
@@ -486,7 +487,10 @@ def model_of(column, k, priors, own_widths, min_weight, concentration, rng):
     """The `Model` of a `Column`; arguments as in `gibbs`, refused likewise."""
     number = checked_number(k, min_weight, concentration)
     priors = range_priors(column) if priors is None else priors
-    center, scale, widest = (float(priors[x]) for x in ("center", "scale", "widest"))
+    names = ("center", "scale", "widest")
+    lacking = ", ".join(name for name in names if name not in priors)
+    refuse(lacking, f"priors lacks {lacking}: give all three, or leave priors out.")
+    center, scale, widest = (float(priors[name]) for name in names)
     width, floor = column.high - column.low, column.floor * column.scale
     positive = np.isfinite(center) and 0 < scale < np.inf and 0 < widest < np.inf
     refuse(not positive, f"Of the priors {scale = } and {widest = } must be positive.")

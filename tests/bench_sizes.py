@@ -54,27 +54,25 @@ def in_memory():
         line("scikit-learn's EM", n, time.perf_counter() - begin)
 
 
-if __name__ == "__main__":  # the workers of Dask import this file
-    in_memory()
-    if len(sys.argv) > 1:
-        import dask.array as da
-        from distributed import Client
+def by_dask(n, block=2 * 10**6):
+    """Blocks that Dask makes and counts in the threads of one process."""
+    import dask.array as da
 
-        with Client(
-            n_workers=2, threads_per_worker=1, dashboard_address=":0"
-        ) as client:
-            n, begin = int(float(sys.argv[1])), time.perf_counter()
-            chunks = ((10**6,) * (n // 10**6),)
-            rows = da.map_blocks(
-                lambda block_id: simulated(10**6, block_id), chunks=chunks, dtype=float
-            )
-            column = mx.as_column(rows)
-            memory = client.run(
-                lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-            )
-            more = f"workers {' '.join(f'{x:.2f}' for x in memory.values())} GB at most"
-            line("made and counted by Dask", n, time.perf_counter() - begin, more)
-            line("  sampled", n, *fitted(column))
-            begin = time.perf_counter()
-            found = mx.fit(rows)
-            line("  number unknown", n, time.perf_counter() - begin, found.verdict)
+    rows = da.map_blocks(
+        lambda block_id: simulated(block, block_id),
+        chunks=((block,) * (n // block),),
+        dtype=float,
+    )
+    begin = time.perf_counter()
+    found = mx.fit(rows, clusters=3, own_widths=False)
+    line("made, counted and fitted", n, time.perf_counter() - begin, found.verdict)
+    begin = time.perf_counter()
+    found = mx.fit(rows)
+    line("  number unknown", n, time.perf_counter() - begin, found.verdict)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        by_dask(int(float(sys.argv[1])))
+    else:
+        in_memory()

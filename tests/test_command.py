@@ -44,6 +44,13 @@ def test_other_columns_are_kept_and_rows_without_value_are_blank(folder, capsys)
     assert list(rows)[:4] == ["length", "cluster", "cluster of the fit", "probability"]
     assert len(rows) == 101 and rows.iloc[-1, 2:].isna().all()
     assert (rows["cluster of the fit"][:100] == (rows["length"][:100] > 0)).all()
+    table = pd.read_csv("a/b/clusters.csv", index_col="cluster")
+    assert np.allclose(table[["weight", "mean"]], [[0.6, -5], [0.4, 5]], atol=0.3)
+    page = Path("a/b/report.html").read_text(encoding="utf-8")
+    assert (
+        "<strong>Trusted: 2 clusters; 1 missing" in page
+        and f"<td>{table['sd'][1]:.3g} (" in page
+    )
     assert "See a/b/report.html" in capsys.readouterr().out.replace("\\", "/")
 
 

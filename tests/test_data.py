@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mixtures import as_column, gibbs
+from mixtures import as_column, gibbs, range_priors
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(0, 1, 60)
@@ -166,6 +166,10 @@ def test_different_values_are_kept_up_to_twice_the_places(more, exact):
     values = np.repeat(np.arange(40.0 + more) ** 2, 3)
     column = as_column(values, most=20)
     assert (len(column.count) == 40) == exact == (not column.sd.any())
+
+
+def test_priors_follow_from_the_range():
+    assert range_priors([2, 10, 3]) == dict(center=6, scale=8, widest=8)
 
 
 def rounded(values, unit, shift, decimals):

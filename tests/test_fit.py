@@ -6,10 +6,12 @@ from types import SimpleNamespace
 
 import dask.array as da
 import dask.dataframe as dd
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.special import beta
 
 import mixtures as mx
 from mixtures import results
@@ -284,6 +286,76 @@ def test_togetherness_needs_no_names(two):
     assert np.allclose(together, together.T) and (np.diag(together) > 0.8).all()
     assert together.iloc[0, 1] > 0.8 and together.iloc[0, 2] < 0.01
     assert two.together().shape == (9, 9)
+
+
+# Numbers and pictures, of draws that are known
+
+NORMAL = rng(3).normal([-5, 5], 0.1, (16, 500, 2))
+
+
+def test_tables_are_those_of_the_draws():
+    number = rng().choice([1, 2], p=[0.3, 0.7], size=(8, 500))
+    found = made(drawn(NORMAL, p=[0.4, 0.6], sd=2.0), occupied=number)
+    table, share = found.clusters, (number == 2).mean()
+    assert np.allclose(table["weight"], [0.4, 0.6]) and (table["sd 97 %"] == 2).all()
+    for name, q in (("mean 3 %", 0.03), ("mean 97 %", 0.97)):
+        assert np.allclose(table[name], np.quantile(NORMAL, q, axis=(0, 1)))
+    assert np.allclose(table["mean"], NORMAL.mean(axis=(0, 1)))
+    probability, error = found.number.loc[2]
+    assert probability == pytest.approx(share)
+    assert error == pytest.approx((share * (1 - share) / number.size) ** 0.5, rel=0.2)
+    (n, log_likelihood), density = (
+        results.different_answers(found.draws, found.column)[0],
+        0,
+    )
+    for p, mean in zip((0.4, 0.6), NORMAL[:, -20:].reshape(-1, 2, 1).swapaxes(0, 1)):
+        density += p * np.exp(-(((TWO - mean) / 2) ** 2) / 2) / (8 * np.pi) ** 0.5
+    assert n == 16 and log_likelihood == pytest.approx(np.log(density).sum(1).mean())
+
+
+def test_good_draws_have_a_small_r_hat_and_a_large_effective_size():
+    shift = 0.1 * np.linspace(-1, 1, 16)[:, None, None]  # of standard deviations
+    assert results.good(drawn(NORMAL)) and not results.good(drawn(NORMAL + 0.4 * shift))
+    few = drawn(NORMAL[:, 40:56], draws=16)  # 256 draws in all
+    assert results.checks(few)[0] < 1.005 and not results.good(few)
+    assert results.good(drawn(NORMAL + 0.05 * shift))
+
+
+def test_the_falling_prior_is_that_of_its_authors():
+    m = np.arange(5)  # of the number less one: beta-negative-binomial (1, 4, 3)
+    expected = beta(5, m + 3) / beta(4, 3)
+    found = mx.falling_prior(5)
+    assert np.allclose(found["k"], expected / expected.sum())
+    assert np.allclose(found["concentration"], 1 / (m + 1))
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_figures_are_of_the_column_and_the_draws(step):
+    values = groups((-5, 1, 400), (5, 1, 600))
+    values = step * np.round(values / step) if step else values
+    found = made(drawn([-5.0, 5], p=[0.4, 0.6]), values)
+    figure, (ax, replicates) = plt.subplots(2)
+    assert found.plot(ax) is ax
+    heights, edges, _ = ax.patches[0].get_data()
+    width = np.diff(edges)[0]
+    assert (heights * width).sum() == pytest.approx(1)
+    iqr = np.diff(np.quantile(values, [0.25, 0.75]))[0]
+    assert width == pytest.approx(max(step, iqr / 10), rel=0.02 if not step else 0.5)
+    assert edges[0] == pytest.approx(values.min() - step / 2)
+    assert width % (step or width) == pytest.approx(0)
+    first, second, both = (line.get_xydata().T for line in ax.lines)
+    expected = 0.4 * np.exp(-((first[0] + 5) ** 2) / 2) / (2 * np.pi) ** 0.5
+    assert np.allclose(first[1], expected) and np.allclose(
+        first[1] + second[1], both[1]
+    )
+    found.plot_replicates(replicates)
+    high, edges, low = replicates.patches[0].get_data()
+    heights, *_ = replicates.patches[1].get_data()
+    assert (
+        heights.sum() == 1_000 and ((low <= heights) & (heights <= high)).mean() > 0.8
+    )
+    assert 1_000 < high.sum() < 2 * 1_000 and low.sum() < 1_000
+    plt.close(figure)
 
 
 # Time, seeds and interrupts

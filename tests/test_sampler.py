@@ -201,6 +201,7 @@ REFUSED = {
     "concentration = inf": dict(concentration=np.inf),
     r"concentration = \[1, 2\]": dict(concentration=[1, 2]),
     "scale = -1": dict(priors=dict(center=0, scale=-1, widest=20)),
+    "priors lacks scale, widest": dict(priors=dict(center=0)),
     "widest = nan": dict(priors=dict(center=0, scale=1, widest=np.nan)),
     r"Means of 1e\+06 ± 15 .* fit": dict(priors=dict(center=1e6, scale=15, widest=20)),
     r"Means of 0 ± 1e\+06 .* fit": dict(priors=dict(center=0, scale=1e6, widest=20)),
