@@ -24,19 +24,14 @@ for cell in notebook.cells:
         prompts = dict(code_prompt_show=label, code_prompt_hide=label)
         cell.metadata.setdefault("mystnb", {}).update(prompts)
 nbformat.write(notebook, here / "gaussian_mixture_model.ipynb")
-printed = "".join(
-    out.get("text", "") for cell in notebook.cells for out in cell.get("outputs", [])
-)
-run_time = re.search(r"^Run time: (.*)$", printed, flags=re.M)[1]
+run_time = re.search(r"Run time: ([\d.]+ \w+)", nbformat.writes(notebook))[1]
 
 # Where the links to the repository lead: GitHub's workflows say it, and a clone of GitHub's remembers it.
-origin = subprocess.run(
-    ["git", "-C", root, "remote", "get-url", "origin"], capture_output=True, text=True
-).stdout
-origin = re.search(r"github\.com[:/]([^/]+/[^/]+?)(\.git)?$", origin.strip())
-repository = os.environ.get("GITHUB_REPOSITORY") or (
-    origin[1] if origin else "OWNER/REPOSITORY"
-)
+command = ["git", "-C", root, "remote", "get-url", "origin"]
+origin = subprocess.run(command, capture_output=True, text=True).stdout
+origin = re.search(r"github\.com[:/]([^/]+/[^/]+?)(\.git)?\s*$", origin)
+repository = origin[1] if origin else "OWNER/REPOSITORY"
+repository = os.environ.get("GITHUB_REPOSITORY", repository)
 owner, name = repository.split("/")
 
 project = "Bayesian tutorials"
@@ -110,15 +105,13 @@ fontawesome_included = True
 
 def mend(app, page, template, context, doctree):
     """What docutils, MyST-NB and KaTeX write into a page and cannot be told otherwise."""
-    width, height = (
-        side // 2 for side in Image.open(root / "gaussian_mixture_model.png").size
-    )  # retina
+    picture = Image.open(root / "gaussian_mixture_model.png").reduce(2)  # retina
     for pattern, better in (
         # attributes keep the place free till the figure is there, and shrink with the page, which a style does not
         (r'style="width: (\d+)px; height: (\d+)px;"', r'width="\1" height="\2"'),
         (
             r'src="_images/gaussian_mixture_model.png"',
-            rf'\g<0> width="{width}" height="{height}"',
+            rf'\g<0> width="{picture.width}" height="{picture.height}"',
         ),
         # a fold has no other name for screen readers than the text that the others see
         (' aria-label="Toggle hidden content"', ""),
@@ -128,32 +121,26 @@ def mend(app, page, template, context, doctree):
         context["body"] = re.sub(pattern, better, context.get("body", ""))
 
 
-def lighten(app, error):
-    """Figures in 256 colors, by eye the same, take 1 MB instead of 2.7; the script that draws the icons which the
-    theme's style sheet has as a font would take 1.5, and its template is no page."""
-    static = Path(app.outdir, "_static")
-    if not error and static.exists():
-        for figure in Path(app.outdir, "_images").glob("*.png"):
-            Image.open(figure).convert("RGB").quantize(256, dither=0).save(
-                figure, optimize=True
-            )
-        (static / "scripts" / "fontawesome.js").write_text("")
-        (static / "webpack-macros.html").unlink()
-
-
-def pack(app, error):
-    """The tutorial and all that it needs, in one file to unpack and to open."""
+def finish(app, error):
+    """Make the figures light, and pack the tutorial with all that it needs into one file."""
+    if error:
+        return
+    # 256 colors, by eye the same, take 1 MB instead of 2.7
+    for figure in Path(app.outdir, "_images").glob("*.png"):
+        light = Image.open(figure).convert("RGB").quantize(256, dither=0)
+        light.save(figure, optimize=True)
+    # 1.5 MB that draw the icons which the theme's style sheet has as a font; no setting leaves them out
+    Path(app.outdir, "_static", "scripts", "fontawesome.js").write_text("")
+    Path(app.outdir, "_static", "webpack-macros.html").unlink()  # a template, no page
     names = ("LICENSE", "README.md", "pyproject.toml", "requirements.txt", "run.py")
     files = [root / name for name in names]
     files += [*root.glob("gaussian_mixture_model.*"), *root.glob("mixtures/*.py")]
-    with zipfile.ZipFile(
-        Path(app.outdir, "gaussian_mixture_model.zip"), "w", zipfile.ZIP_DEFLATED
-    ) as packed:
+    archive = Path(app.outdir, "gaussian_mixture_model.zip")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for file in files:
             packed.write(file, "gaussian_mixture_model" / file.relative_to(root))
 
 
 def setup(app):
     app.connect("html-page-context", mend)
-    app.connect("build-finished", lighten)
-    app.connect("build-finished", pack)
+    app.connect("build-finished", finish)
