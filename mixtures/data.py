@@ -40,10 +40,11 @@ class Column:
     def floor(self):
         """The smallest width of a cluster, in standard units.
 
-        A normal density may promise a recorded value no more than the probability of
-        the interval that was rounded to it: 1 / sqrt(2 pi) / width <= 1 / step.
+        What a density promises to all values that can be written, step times its height
+        at each, may sum to no more than one. At 0.7 steps it is 1 + 2 exp(-2 pi² 0.7²),
+        0.013 % too much; half as wide, a cluster for each value would beat the truth.
         """
-        return self.step / np.sqrt(2 * np.pi) / self.scale
+        return 0.7 * self.step / self.scale
 
     @property
     def values(self):
@@ -204,23 +205,25 @@ def counted(values, most, blocks=1):
 def resolution(values):
     """The step in which values are written, as far as a sample of them, (n,), tells.
 
-    It is the fewest decimals that reproduce them all. Where there are none, it is the
-    smallest difference between two values if some occur twice, as in logarithms of
-    rounded values, and otherwise what the digits of a float allow.
+    It is the fewest decimals that reproduce them all, or where most values repeat the
+    usual gap between neighbors, as of prices that end in .99. Where there are none, it
+    is the smallest gap if some value occurs twice, as in logarithms of rounded values,
+    and otherwise what the digits of a float allow.
     """
-    different = np.unique(values)
-    largest, gaps = np.abs(different).max(), np.diff(different)
+    different, often = np.unique(values, return_counts=True)
+    largest, gaps = np.abs(different).max(), np.sort(np.diff(different))
     exact = min(1e-12 * largest, 1e-4 * np.ptp(different))
-    some = different[:: 1 + different.size // 1_000]
+    some, gaps = different[:: 1 + different.size // 1_000], gaps[gaps > exact]
+    usual = different.size > 8 and np.median(often) > 1
+    gap = gaps[len(gaps) // 4] if usual else 0
     for exponent in range(int(np.ceil(np.log10(largest))), -324, -1):
         step = float(f"1e{exponent}")
         if step <= 4 * exact:
             break
         if (np.abs(some - step * np.round(some / step)) <= exact).all():
-            return step
-    gaps = gaps[gaps > exact]
+            return max(step, gap)
     repeated = different.size < values.size and gaps.size
-    return gaps.min() if repeated else np.spacing(largest)
+    return gap or (gaps[0] if repeated else np.spacing(largest))
 
 
 def refuse_fill_values(parts):

@@ -7,10 +7,10 @@ import numbers
 import tempfile
 import textwrap
 import time
+import warnings
 from functools import partial
 from pathlib import Path
 
-import arviz as az
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -21,7 +21,11 @@ from scipy.special import gammaln, ndtr
 from tqdm import tqdm
 
 from .data import as_column, checked_values
-from .sampler import Chains, as_dataset, model_of, refuse
+from .sampler import TINY, Chains, as_dataset, model_of, refuse
+
+with warnings.catch_warnings():  # ArviZ 0.23 announces its successor
+    warnings.simplefilter("ignore", FutureWarning)
+    import arviz as az
 
 TUNE, PLACES, ENDS = 500, 400, (0.03, 0.97)  # sweeps, of values, of intervals
 # safe for the color-blind (Okabe and Ito)
@@ -169,13 +173,13 @@ def density_of(draws, column):
 def different_answers(draws, column):
     """Groups of chains that do not meet: how many chains, and their log-likelihood.
 
-    Chains are told apart by their density at some values, which needs no names.
+    Chains are told apart by their log density at some values, which needs no names.
     """
-    chains, density = draws.sizes["chain"], density_of(draws, column)
-    mean, spread = density.mean(axis=1), density.std(axis=1) + 1e-12 * density.max()
-    away = (mean[:, None] - mean) ** 2 / (spread[:, None] ** 2 + spread**2)
-    away = np.sqrt(away.mean(axis=2))
-    label = fcluster(linkage(away[np.triu_indices(chains, 1)]), 1.5, "distance")
+    chains, density = draws.sizes["chain"], np.log(density_of(draws, column) + TINY)
+    mean, spread = density.mean(axis=1), density.std(axis=1) + 1e-9
+    away = np.abs(mean[:, None] - mean) / np.hypot(spread[:, None], spread)
+    away = away.max(axis=2)[np.triu_indices(chains, 1)]
+    label = fcluster(linkage(away), 2, "distance")
     last = log_components(column.values, draws.isel(draw=slice(-20, None)))
     each = np.logaddexp.reduce(last, axis=1) @ column.count
     each = each.reshape(chains, -1).mean(axis=1)
@@ -195,8 +199,9 @@ def advice(column):
     top, *others = np.argsort(-count)
     if len(others) > 1 and count[top] > max(0.05 * column.size, 5 * count[others[0]]):
         share = count[top] / column.size
+        value = column.scale * round(values[top] / column.scale, 9) + 0.0  # no -2e-16
         return (
-            f" {values[top]:.4g} alone is {share:.0%} of the values: count it as a "
+            f" {value:.4g} alone is {share:.0%} of the values: count it as a "
             "cluster of its own, and fit the others."
         )
     if column.low > 0 and skewness(values) > max(1, 2 * abs(skewness(np.log(values)))):

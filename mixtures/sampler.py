@@ -495,7 +495,7 @@ def model_of(column, k, priors, own_widths, min_weight, concentration, rng):
     positive = np.isfinite(center) and 0 < scale < np.inf and 0 < widest < np.inf
     refuse(not positive, f"Of the priors {scale = } and {widest = } must be positive.")
     fits = abs(column.location - center) < 5 * scale + width
-    fits &= max(scale, widest) / 1_000 < width < 1_000 * scale and 2 * floor < widest
+    fits &= max(scale, widest) / 1_000 < width < 1_000 * scale and floor < 0.9 * widest
     refuse(
         not fits,
         f"Means of {center:g} ± {scale:g} and widths up to {widest:g} do not fit data "
@@ -558,8 +558,8 @@ def gibbs(
         as the middle, R and R
     own_widths : a width for each cluster, with the prior of Richardson and Green
         (1997), 1 / sd² ~ Gamma(2, beta), beta ~ Gamma(0.2, 10 / widest²), instead of
-        one width ~ Uniform(0, widest). No width is under step / sqrt(2 pi), where step
-        is that in which the values are written
+        one width ~ Uniform(0, widest). No width is under 0.7 steps, of those in which
+        the values are written
     min_weight : the smallest weight that a cluster may have
     concentration : of the Dirichlet prior of the weights, one or one for each number
     chains, draws, tune : how many; draws that are kept, and sweeps that are not

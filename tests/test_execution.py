@@ -185,12 +185,16 @@ def test_costs_are_those_of_their_own_runs(executed):
     """Where clusters overlap no run is long enough, as is said."""
     costs, close = executed.evaluate("(costs, close)")
     np.testing.assert_allclose(close, simulate() - 0.6 * CENTERS[V])
-    runs = "trace.posterior nuts.posterior fit trace_2.posterior nuts_2.posterior by_gibbs"
+    runs = (
+        "trace.posterior nuts.posterior fit trace_2.posterior nuts_2.posterior by_gibbs"
+    )
     for (key, row), run in zip(costs.items(), runs.split(), strict=True):
         run, is_gibbs = executed.evaluate(f"{run}[names]"), key[1] == "Gibbs"
         ess, trusted = int(az.ess(run).to_array().min()), key[0] == "Figure 1"
         assert (row["draws"], row["ESS"]) == (run["sd"].size, ess)
-        assert (row["off by"] == 0) == is_gibbs and row["off by"] < (4 if trusted else 9)
+        assert (row["off by"] == 0) == is_gibbs and row["off by"] < (
+            4 if trusted else 9
+        )
         assert row["verdict"].startswith("trusted") == trusted
 
 

@@ -77,6 +77,7 @@ def test_no_active_content(stored):
     data = [out.get("data", {}) for x in code_cells(stored) for out in x.outputs]
     assert {y for x in data for y in x} <= {"text/plain", "text/html", "image/png"}
     known = {"jupytext", "kernelspec", "language_info", "marks", "seconds"}
+    known |= {"blogpost", "category", "date", "tags"}
     assert set(stored.metadata) <= known, "for example the state of widgets"
     html = "\n".join(x.get("text/html", "") for x in data).lower()
     elements = set(re.findall(r"<\s*/?\s*([^\s/>]+)", html))

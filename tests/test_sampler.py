@@ -321,7 +321,7 @@ def test_ties_of_any_number(ties, own_widths):
     """A heap of equal values is a cluster as narrow as the resolution allows."""
     y = np.r_[np.zeros(ties), np.random.default_rng(0).normal(5, 1, 300).round(2)]
     drawn = gibbs(y, 2, own_widths=own_widths, chains=4, draws=100, tune=100)
-    floor = 0.01 / np.sqrt(2 * np.pi)
+    floor = 0.007
     assert np.isfinite(drawn.means).all() and 0.999 * floor < drawn.sd.min()
     assert drawn.sd.max() < 10
     if own_widths and ties >= 60:
