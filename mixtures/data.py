@@ -71,12 +71,14 @@ def checked_values(data):
     data : array, list, Series or other column of numbers, shape (n,)
     Raises ValueError, with what to do, unless it is one column of real numbers.
     """
-    if np.ndim(data) != 1:
+    try:
         shape = np.shape(data)
-        raise ValueError(
-            f"data has shape {shape}: give one column of numbers, shape (n,)."
-        )
-    series = pd.Series(data).reset_index(drop=True)
+        if len(shape) != 1:
+            raise ValueError(f"it has shape {shape} instead of (n,)")
+        series = pd.Series(data).reset_index(drop=True)
+    except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
+        what = str(error).partition("\n")[0].rstrip(".")
+        raise ValueError(f"data is not one column of numbers: {what}.") from None
     types = pd.api.types
     kind = types.infer_dtype(series, skipna=True)
     numbers = ("integer", "floating", "mixed-integer-float", "decimal", "empty")
@@ -86,11 +88,16 @@ def checked_values(data):
         text = series[unread & series.notna()]
         if kind in ("string", "mixed", "mixed-integer") and not text.empty:
             advice = 'pd.to_numeric(pd.Series(data), errors="coerce").dropna()'
+            advice = f"it, or {advice} leaves all such out"
+            if len(text) == series.count():
+                advice = "all of them, none is a number"
             raise ValueError(
                 f"data[{text.index[0]}] is {text.iloc[0]!r}, which is no number: mend "
-                f"it, or {advice} leaves all such out."
+                f"{advice}."
             )
         advice = "take the numbers that were measured"
+        if kind == "categorical":
+            advice = "data.astype(float) makes numbers of categories that are such"
         if kind == "string" or kind.startswith("mixed"):
             advice = "pd.to_numeric(data) makes numbers of them"
         raise ValueError(f"The values of data are not numbers but {kind}: {advice}.")

@@ -189,24 +189,41 @@ def different_answers(draws, column):
 
 def advice(column):
     """What else to try with a column in which one value or a tail is too much."""
-    values, count = column.values, column.count
+    count, order = column.count, np.argsort(-column.count)
+    often = count[order]
+    # one, two or three values that are five times as frequent as any other
+    heaps = [n for n in (1, 2, 3) if n < len(often) - 1 and often[n - 1] > 5 * often[n]]
+    if heaps and often[heaps[-1] - 1] > 0.05 * column.size:
+        top = np.sort(order[: heaps[-1]])
+        values = np.where(abs(column.values) < 1e-12 * column.scale, 0, column.values)
+        named = " and ".join(f"{value:.15g}" for value in values[top])
+        return (
+            f" {named} alone is {count[top].sum() / column.size:.0%} of the values: "
+            "count it as a cluster of its own, and fit the others."
+        )
 
     def skewness(x):
         away = x - np.average(x, weights=count)
         cube, square = (np.average(away**n, weights=count) for n in (3, 2))
         return cube / square**1.5
 
-    top, *others = np.argsort(-count)
-    if len(others) > 1 and count[top] > max(0.05 * column.size, 5 * count[others[0]]):
-        share = count[top] / column.size
-        value = column.scale * round(values[top] / column.scale, 9) + 0.0  # no -2e-16
-        return (
-            f" {value:.4g} alone is {share:.0%} of the values: count it as a "
-            "cluster of its own, and fit the others."
-        )
-    if column.low > 0 and skewness(values) > max(1, 2 * abs(skewness(np.log(values)))):
-        return " All values are positive and skewed: try their logarithms."
+    if column.low > 0:
+        plain, logarithm = skewness(column.mean), skewness(np.log(column.values))
+        if plain > max(1, 2 * abs(logarithm)):
+            return " All values are positive and skewed: try their logarithms."
     return ""
+
+
+def shortage(draws, what, instead):
+    """That draws are too few or do not agree, and what to do: a sentence."""
+    r_hat, size = checks(draws)
+    said = f"(R-hat {r_hat:.3f}, effective size {size:.0f})"
+    if r_hat < 1.1:
+        return f"there were too few draws of {what} {said}: give it more `seconds`."
+    return (
+        f"the chains do not agree on {what} {said}: {instead}, or many times the "
+        "`seconds`."
+    )
 
 
 class Fit:
@@ -271,13 +288,9 @@ class Fit:
             if largest == 99:
                 advice = "normal distributions do not describe this column."
             return f"the number leans on the largest allowed, {largest}: {advice}"
-        size = "R-hat {:.3f}, effective size {:.0f}"
         if run and not run.trusted:
-            return (
-                "the chains do not agree yet on the number of clusters ("
-                f"{size.format(*checks(run.draws))}): give them more `seconds`, or "
-                "`clusters` if you know how many."
-            )
+            instead = "give `clusters`, if you know how many"
+            return shortage(run.draws, "the number of clusters", instead)
         if self._run.trusted:
             return ""
         answers = different_answers(self.draws, self.column)
@@ -293,8 +306,7 @@ class Fit:
                 "no names tell the clusters apart, though the chains agree on the "
                 "density: use `together` and `plot`, or fewer `clusters`."
             )
-        said = size.format(*checks(self.draws))
-        return f"there were too few draws ({said}): give it more `seconds`."
+        return shortage(self.draws, "the clusters", "try fewer `clusters`")
 
     def membership(self, values=None):
         """The likeliest cluster of each value, its probability and that of each.
@@ -411,10 +423,16 @@ class Fit:
             for path in sorted(Path(aside).iterdir()):
                 path.replace(folder / path.name)
 
+    @property
+    def digits(self):
+        """How many significant digits of means tell them apart."""
+        ratio = np.abs(self.clusters["mean"]) / self.clusters["sd"]
+        return int(np.clip(np.log10(ratio.max() + 1) + 2, 4, 15))
+
     def __repr__(self):
-        table = self.clusters[["weight", "mean", "sd"]].to_string(
-            float_format="{:.4g}".format
-        )
+        digits = dict(weight=4, mean=self.digits, sd=4)
+        form = {name: f"{{:.{n}g}}".format for name, n in digits.items()}
+        table = self.clusters[[*digits]].to_string(formatters=form)
         return f"{textwrap.fill(self.verdict, 79)}\n{table}"
 
 
@@ -451,13 +469,13 @@ def picture(draw):
     return base64.b64encode(file.getvalue()).decode()
 
 
-def html_table(table):
+def html_table(fit):
     """The table of clusters in HTML, a column for each estimate and its interval."""
     low, high = (f" {100 * q:.0f} %" for q in ENDS)
-    said = {"cluster": table.index}
-    for name in ("weight", "mean", "sd"):
+    table, said = fit.clusters, {"cluster": fit.clusters.index}
+    for name, n in (("weight", 3), ("mean", fit.digits), ("sd", 3)):
         columns = zip(table[name], table[name + low], table[name + high])
-        said[name] = [f"{x:.3g} ({a:.3g} to {b:.3g})" for x, a, b in columns]
+        said[name] = [f"{x:.{n}g} ({a:.{n}g} to {b:.{n}g})" for x, a, b in columns]
     return (
         '<div class="table" tabindex="0" role="region" aria-label="clusters">'
         f"{pd.DataFrame(said).to_html(index=False, border=0)}</div>"
@@ -482,7 +500,7 @@ def report(fit):
         pictures.insert(1, (fit.plot_number, "How many clusters?", text))
     body = f"<h1>{title}: a mixture of normal distributions</h1>"
     body += f"<p><strong>{html.escape(fit.verdict)}</strong></p>"
-    body += html_table(fit.clusters)
+    body += html_table(fit)
     for draw, heading, text in pictures:
         image = f'<img alt="{text}" src="data:image/png;base64,{picture(draw)}">'
         body += f"<h2>{heading}</h2><figure>{image}"
@@ -562,11 +580,11 @@ def sampled(column, clusters, own_widths, largest, seconds, rng):
 
     with tqdm(total=int(seconds), delay=3, leave=False, unit="s") as bar:
         if clusters is None and largest > 1:
-            prior, share = falling_prior(largest), 0.7 * seconds
+            prior, share = falling_prior(largest), 0.8 * seconds
             number_run = run(8, share, lambda x: x[["occupied"]], leans, **prior)
             occupied = number_run.draws["occupied"].values
             clusters, now = np.bincount(occupied.ravel()).argmax(), time.monotonic()
-            if number_run.interrupted or clusters == largest:  # never to be trusted
+            if not number_run.trusted or clusters == largest:  # for a look
                 seconds = min(seconds, now - begin + 2)
             seconds = max(seconds, now - begin + 0.1 * seconds)
         one = dict(k=int(clusters or 1), concentration=1)
@@ -590,6 +608,8 @@ def fit(data, clusters=None, own_widths=True, largest=10, seconds=60, random_see
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
         fits = name == "clusters" and value is None or real and value in range(1, 100)
         refuse(not fits, f"{name} = {value!r}: give a whole number from 1 to 99.")
+    whether = isinstance(own_widths, (bool, np.bool_))
+    refuse(not whether, f"own_widths = {own_widths!r}: give True or False.")
     fits = isinstance(seconds, numbers.Real) and 0 < seconds < np.inf
     refuse(not fits, f"seconds = {seconds!r}: give a positive number.")
     largest, missing, values = int(largest), 0, data

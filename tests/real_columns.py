@@ -35,7 +35,7 @@ carData Salaries salary 2 3
 carData Davis weight 3 4
 robustbase starsCYG log.Te 2 3
 robustbase starsCYG log.light 1
-pscl bioChemists art 6 7
+pscl bioChemists art 4 5
 MASS Pima.tr glu 2
 MASS crabs FL 1
 ggplot2 mpg hwy 3 4

@@ -48,8 +48,10 @@ def test_containers(name):
 
 
 REFUSED = {
-    "two columns": (np.ones((3, 2)), r"shape \(3, 2\): give one column"),
-    "a number": (3.0, r"shape \(\): give one column"),
+    "two columns": (np.ones((3, 2)), r"one column of numbers: it has shape \(3, 2\)"),
+    "a number": (3.0, r"one column of numbers: it has shape \(\)"),
+    "digits without end": ([10**400, 1, 2], "numbers: int too large"),
+    "percent": (["3%", "4%"], r"data\[0\] is '3%', .* mend all of them"),
     "text": (["1", "3%", "4"], r"data\[1\] is '3%', .* mend it, or pd"),
     "text among numbers": ([1, 2, "n/a"], r"data\[2\] is 'n/a'"),
     "text and masked": (np.ma.array(["a", "1", "2", "3"], mask=[0, 1, 0, 0]), r"data\[0\] is 'a'"),
@@ -60,7 +62,7 @@ REFUSED = {
     "complex": ([1 + 2j, 3], "not numbers but complex"),
     "Period": (pd.period_range("2020", periods=3, freq="D"), "but period"),
     "datetime": (pd.date_range("2020", periods=3), "but datetime64"),
-    "categories": (pd.Series([1, 2], dtype="category"), "but categorical"),
+    "categories": (pd.Series([1, 2], dtype="category"), r"but categorical: data\.astype\(float\)"),
     "NaN": ([1, np.nan, 3], r"data\[1\] is missing \(1 such in all\)"),
     "None": ([1, 2, None], r"data\[2\] is missing"),
     "NA": (pd.array([1, 2, None], dtype="Int64"), r"data\[2\] is missing"),

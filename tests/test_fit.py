@@ -143,7 +143,7 @@ def test_slow_chains_are_not_different_answers():
     for i in range(1, 1000):  # an effective size of 5 in each chain
         walk[:, i] = 0.99 * walk[:, i - 1] + 0.14 * walk[:, i]
     found = made(drawn(walk / 3 + [-5, 5], draws=1000))
-    assert "too few draws" in found.verdict, found.verdict
+    assert "on the clusters (R-hat" in found.verdict, found.verdict
 
 
 def test_a_number_at_its_limit_asks_for_a_larger_one():
@@ -171,7 +171,8 @@ def test_names_that_do_not_tell_clusters_apart_are_told_from_few_draws():
 def test_a_reason_for_the_number_comes_first():
     stuck = np.repeat(np.arange(2, 10)[:, None], 500, axis=1)
     found = made(drawn([-5.0, 5]), occupied=stuck)
-    assert "agree yet on the number" in found.verdict and "R-hat" in found.verdict
+    assert "do not agree on the number of clusters (R-hat" in found.verdict
+    assert "give `clusters`" in found.verdict
 
 
 @pytest.mark.parametrize(
@@ -192,11 +193,13 @@ def test_few_values_are_fitted(values):
         (np.exp(groups((0, 1, 400))), "logarithms"),
         (np.exp(groups((0, 1, 400))) - 1, ""),
         (groups((20, 1, 400)), ""),
-        (np.r_[np.zeros(100), groups((20, 3, 200))], "0 alone is 33% of the values"),
+        (np.r_[np.zeros(100), groups((20, 3, 200))], " 0 alone is 33% of the values"),
+        ([*groups((20, 1, 300)), *[23.417] * 200], "23.417 alone is 40%"),
+        ([*groups((50, 9, 50)), *[100] * 60, *[0] * 40], "0 and 100 alone is 67%"),
         (rng().poisson(1, 300), ""),
         (np.round(groups((50, 10, 300))), ""),
     ],
-    ids=["skewed", "signs", "symmetric", "zeros", "counts", "rounded"],
+    ids="skewed signs symmetric zeros heap heaps counts rounded".split(),
 )
 def test_advice_fits_the_column(values, said):
     given = results.advice(as_column(values))
@@ -216,6 +219,7 @@ def test_advice_fits_the_column(values, said):
         (dict(clusters=np.nan), "whole number"),
         (dict(clusters=100), "whole number"),
         (dict(largest=None), "whole number"),
+        (dict(own_widths="no"), "True or False"),
         (dict(seconds=0), "positive"),
         (dict(seconds="60"), "positive"),
         (dict(data=[True, False]), "boolean"),
@@ -304,6 +308,8 @@ def test_tables_are_those_of_the_draws():
     probability, error = found.number.loc[2]
     assert probability == pytest.approx(share)
     assert error == pytest.approx((share * (1 - share) / number.size) ** 0.5, rel=0.2)
+    found.clusters["sd"] = 1e-6  # then means need more digits
+    assert found.digits == 8 and f"{table['mean'][1]:.8g}" in repr(found)
     (n, log_likelihood), density = (
         results.different_answers(found.draws, found.column)[0],
         0,
