@@ -197,9 +197,11 @@ def advice(column):
         top = np.sort(order[: heaps[-1]])
         values = np.where(abs(column.values) < 1e-12 * column.scale, 0, column.values)
         named = " and ".join(f"{value:.15g}" for value in values[top])
+        share = count[top].sum() / column.size
+        alone = "alone are" if len(top) > 1 else "alone is"
         return (
-            f" {named} alone is {count[top].sum() / column.size:.0%} of the values: "
-            "count it as a cluster of its own, and fit the others."
+            f" {named} {alone} {share:.0%} of the values: count each such value as a "
+            "cluster of its own, and fit the others."
         )
 
     def skewness(x):

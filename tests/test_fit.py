@@ -195,7 +195,7 @@ def test_few_values_are_fitted(values):
         (groups((20, 1, 400)), ""),
         (np.r_[np.zeros(100), groups((20, 3, 200))], " 0 alone is 33% of the values"),
         ([*groups((20, 1, 300)), *[23.417] * 200], "23.417 alone is 40%"),
-        ([*groups((50, 9, 50)), *[100] * 60, *[0] * 40], "0 and 100 alone is 67%"),
+        ([*groups((50, 9, 50)), *[100] * 60, *[0] * 40], "0 and 100 alone are 67%"),
         (rng().poisson(1, 300), ""),
         (np.round(groups((50, 10, 300))), ""),
     ],
