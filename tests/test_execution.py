@@ -60,7 +60,7 @@ CLAIMS = {
     "Four chains of 20,000 draws, after 5,000": "[*trace.posterior['sd'].shape,"
     " trace.posterior.tuning_steps] == [4, 20_000, 5_000]",
     "worth only some thousands": "1_000 < summary['ess_bulk'].min() < 10_000",
-    "refuses nearly all": "(first_mean[1].diff('draw') == 0).mean() > 0.95",
+    "nearly all are refused": "(first_mean[1].diff('draw') == 0).mean() > 0.95",
     "They lie halfway": "(abs(abs(data[listed[-5:]]) - 2.5) < 0.2).all()",
     "the names change places": "len({*map(tuple, by_mean.values[0, :5_000])}) > 1",
     "Without an order R-hat is large": "az.rhat(switching)['means'].max() > 1.1",

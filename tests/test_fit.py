@@ -144,6 +144,7 @@ def test_slow_chains_are_not_different_answers():
         walk[:, i] = 0.99 * walk[:, i - 1] + 0.14 * walk[:, i]
     found = made(drawn(walk / 3 + [-5, 5], draws=1000))
     assert "on the clusters (R-hat" in found.verdict, found.verdict
+    assert "try fewer `clusters`" in found.verdict
 
 
 def test_a_number_at_its_limit_asks_for_a_larger_one():
@@ -289,7 +290,11 @@ def test_togetherness_needs_no_names(two):
     together = two.together([-5.0, -4, 5])
     assert np.allclose(together, together.T) and (np.diag(together) > 0.8).all()
     assert together.iloc[0, 1] > 0.8 and together.iloc[0, 2] < 0.01
+    assert list(together.columns) == list(together.index) == [-5, -4, 5]
     assert two.together().shape == (9, 9)
+    look = results.places_to_look(two.column)
+    low, high = two.column.low, two.column.high
+    assert np.allclose(look[20:], np.linspace(low, high, 20)) and look.max() == high
 
 
 # Numbers and pictures, of draws that are known
