@@ -13,6 +13,7 @@ import pandas as pd
 FINE_CELLS = 2**14  # of the grid on which long arrays are counted
 SORTED_WHOLE = 200_000  # values that are sorted rather than counted on that grid
 LARGEST = 1e300  # of which a float still holds multiples and sums
+TOO_LARGE = "The values of data are too large for a computer: rescale them."
 FAR = 1e6  # times the distance of the rest: a value there stands for something else
 
 
@@ -101,7 +102,10 @@ def checked_values(data):
         if kind == "string" or kind.startswith("mixed"):
             advice = "pd.to_numeric(data) makes numbers of them"
         raise ValueError(f"The values of data are not numbers but {kind}: {advice}.")
-    values = series.to_numpy(dtype=float, na_value=np.nan)
+    try:
+        values = series.to_numpy(dtype=float, na_value=np.nan)
+    except OverflowError:  # whole numbers of any length
+        raise ValueError(TOO_LARGE) from None
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         i = infinite[0]
@@ -193,9 +197,7 @@ def counted(values, most, blocks=1):
     kept.update(some=few[:: 1 + blocks * few.size // (20 * most + 1)].copy())
     kept.update(low=values.min(), high=values.max())
     if max(-kept["low"], kept["high"]) > LARGEST:
-        raise ValueError(
-            "The values of data are too large for a computer: rescale them."
-        )
+        raise ValueError(TOO_LARGE)
     if values.size > SORTED_WHOLE and len(np.unique(few)) > 2 * most:
         kept["parts"] = merged(counted_on_grid(values, some), 4 * most)
         return kept
