@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from package_helpers import interrupt_sweep
 
 from mixtures import results
 from mixtures.__main__ import main
@@ -68,15 +69,7 @@ def test_what_is_not_trusted_is_written_all_the_same(folder, capsys):
 
 @pytest.mark.parametrize("at", [1, 40])
 def test_an_interrupt_has_its_status(folder, monkeypatch, capsys, at):
-    calls, sweep = [], results.Chains.sweep
-
-    def interrupted(*arguments):
-        calls.append(0)
-        if len(calls) == at:
-            raise KeyboardInterrupt
-        return sweep(*arguments)
-
-    monkeypatch.setattr(results.Chains, "sweep", interrupted)
+    interrupt_sweep(monkeypatch, at)
     assert main(["two.csv", "length", *QUICK]) == 130
     assert "interrupted" in "".join(capsys.readouterr())
     assert Path("result").exists() == (at > 1)

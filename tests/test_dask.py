@@ -12,6 +12,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client
+from package_helpers import same
 
 from mixtures import as_column, gibbs
 
@@ -30,10 +31,6 @@ class Series:
 
     def __init__(self, array):
         self.dask, self.to_dask_array = array.dask, lambda: array
-
-
-def same(a, b):
-    return all(np.array_equal(x, vars(b)[name]) for name, x in vars(a).items())
 
 
 FORMS = {

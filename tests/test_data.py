@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from package_helpers import same
 
 from mixtures import as_column, gibbs, range_priors
 
@@ -25,10 +26,6 @@ CONTAINERS = {
     "Decimal": lambda x: [Decimal(value) for value in x],
 }
 TYPES = ["uint8", "int16", "float16", "float32", "Int64", "UInt8"]
-
-
-def same(a, b):
-    return all(np.array_equal(x, vars(b)[name]) for name, x in vars(a).items())
 
 
 @pytest.mark.parametrize("name", [*CONTAINERS, *TYPES])

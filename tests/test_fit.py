@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from package_helpers import interrupt_sweep
 from scipy.special import beta
 
 import mixtures as mx
@@ -387,15 +388,7 @@ def test_no_time_is_no_trust():
 
 @pytest.mark.parametrize("at", [5, 700, 1300], ids=["tuning", "number", "looking"])
 def test_an_interrupt_keeps_what_there_is(monkeypatch, at):
-    calls, sweep = [], results.Chains.sweep
-
-    def interrupted(*arguments):
-        calls.append(0)
-        if len(calls) == at:
-            raise KeyboardInterrupt
-        return sweep(*arguments)
-
-    monkeypatch.setattr(results.Chains, "sweep", interrupted)
+    interrupt_sweep(monkeypatch, at)
     found = mx.fit(TWO, seconds=20)
     assert found.interrupted and not found.trusted
     assert "interrupted" in found.verdict and len(found.clusters) >= 1
@@ -403,10 +396,7 @@ def test_an_interrupt_keeps_what_there_is(monkeypatch, at):
 
 
 def test_an_interrupt_before_the_first_draw_is_one(monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(results.Chains, "sweep", interrupted)
+    interrupt_sweep(monkeypatch, 1)
     with pytest.raises(KeyboardInterrupt):
         mx.fit(TWO)
 

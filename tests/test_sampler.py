@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from package_helpers import interrupt_sweep
 from scipy import stats
 
 from mixtures import as_column, gibbs, sampler
@@ -214,19 +215,11 @@ def test_bad_arguments_are_refused_in_a_sentence(complaint):
 
 
 def test_an_interrupt_keeps_what_all_chains_have(monkeypatch, capsys):
-    sweep, left = Chains.sweep, []
-
-    def stopped(*arguments):
-        if not left.pop():
-            raise KeyboardInterrupt
-        return sweep(*arguments)
-
-    monkeypatch.setattr(Chains, "sweep", stopped)
-    left[:] = range(60)
+    interrupt_sweep(monkeypatch, 60)
     drawn = gibbs(Y, 2, chains=4, draws=500, tune=10)
     assert drawn.sizes["draw"] == 49 and drawn.p.notnull().all()
     assert "stopped after 49 of 500 draws" in capsys.readouterr().out
-    left[:] = range(5)
+    interrupt_sweep(monkeypatch, 5)
     with pytest.raises(KeyboardInterrupt, match="before the first draw"):
         gibbs(Y, 2, chains=4, draws=500, tune=10)
 
