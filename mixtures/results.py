@@ -116,9 +116,8 @@ def checks(draws):
         return float(az.rhat(moving)["x"].max()), float(min(sizes))
 
 
-def good(draws):
+def good(r_hat, effective):
     """Whether chains agree: R-hat of at most 1.01 and an effective size of 400."""
-    r_hat, effective = checks(draws)
     return round(r_hat, 3) <= 1.01 and effective >= 400
 
 
@@ -156,7 +155,8 @@ class Run:
             raise KeyboardInterrupt("stopped before the first draw")
         self.all_draws = as_dataset(some[:: 1 + len(some) // 1_000], *self._of)
         self.draws = self._reported(self.all_draws)
-        self.trusted = len(kept) >= 500 and good(self.draws)
+        self.checks = checks(self.draws)
+        self.trusted = len(kept) >= 500 and good(*self.checks)
 
 
 def leaning(draws, largest):
@@ -164,19 +164,23 @@ def leaning(draws, largest):
     return (draws["occupied"] == largest).mean("draw").min()
 
 
-def density_of(draws, column):
-    """The density at values all over a column: (chain, draw, value)."""
-    density = np.exp(log_components(places_to_look(column), draws)).sum(axis=1)
-    return density.reshape(*draws["p"].shape[:2], -1)
+def log_density(draws, column):
+    """The log density at values all over a column, which needs no names of clusters.
+
+    Returns an xarray.DataArray with dims chain, draw and value.
+    """
+    each = np.logaddexp.reduce(log_components(places_to_look(column), draws), axis=1)
+    each = np.maximum(each, np.log(TINY)).reshape(*draws["p"].shape[:2], -1)
+    return xr.DataArray(each, dims=("chain", "draw", "value"))
 
 
 def different_answers(draws, column):
     """Groups of chains that do not meet: how many chains, and their log-likelihood.
 
-    Chains are told apart by their log density at some values, which needs no names.
+    Chains are told apart by their log densities.
     """
-    chains, density = draws.sizes["chain"], np.log(density_of(draws, column) + TINY)
-    mean, spread = density.mean(axis=1), density.std(axis=1) + 1e-9
+    chains, each = draws.sizes["chain"], log_density(draws, column).values
+    mean, spread = each.mean(axis=1), each.std(axis=1) + 1e-9
     away = np.abs(mean[:, None] - mean) / np.hypot(spread[:, None], spread)
     away = away.max(axis=2)[np.triu_indices(chains, 1)]
     label = fcluster(linkage(away), 2, "distance")
@@ -216,9 +220,8 @@ def advice(column):
     return ""
 
 
-def shortage(draws, what, instead):
+def shortage(r_hat, size, what, instead):
     """That draws are too few or do not agree, and what to do: a sentence."""
-    r_hat, size = checks(draws)
     said = f"(R-hat {r_hat:.3f}, effective size {size:.0f})"
     if r_hat < 1.1:
         return f"there were too few draws of {what} {said}: give it more `seconds`."
@@ -292,7 +295,7 @@ class Fit:
             return f"the number leans on the largest allowed, {largest}: {advice}"
         if run and not run.trusted:
             instead = "give `clusters`, if you know how many"
-            return shortage(run.draws, "the number of clusters", instead)
+            return shortage(*run.checks, "the number of clusters", instead)
         if self._run.trusted:
             return ""
         answers = different_answers(self.draws, self.column)
@@ -302,13 +305,13 @@ class Fit:
                 f"the chains found {len(answers)} different answers ({each}): try "
                 "another number of `clusters`, or leave it out."
             )
-        density = ("chain", "draw", "value"), density_of(self.draws, self.column)
-        if good(xr.Dataset({"density": density})):
+        density = log_density(self.draws, self.column)
+        if good(*checks(density.to_dataset(name="density"))):
             return (
                 "no names tell the clusters apart, though the chains agree on the "
                 "density: use `together` and `plot`, or fewer `clusters`."
             )
-        return shortage(self.draws, "the clusters", "try fewer `clusters`")
+        return shortage(*self._run.checks, "the clusters", "try fewer `clusters`")
 
     def membership(self, values=None):
         """The likeliest cluster of each value, its probability and that of each.
@@ -585,10 +588,10 @@ def sampled(column, clusters, own_widths, largest, seconds, rng):
             prior, share = falling_prior(largest), 0.8 * seconds
             number_run = run(8, share, lambda x: x[["occupied"]], leans, **prior)
             occupied = number_run.draws["occupied"].values
-            clusters, now = np.bincount(occupied.ravel()).argmax(), time.monotonic()
-            if not number_run.trusted or clusters == largest:  # for a look
-                seconds = min(seconds, now - begin + 2)
-            seconds = max(seconds, now - begin + 0.1 * seconds)
+            clusters = np.bincount(occupied.ravel()).argmax()
+            look = time.monotonic() - begin + 0.1 * seconds
+            settled = number_run.trusted and clusters < largest
+            seconds = max(seconds, look) if settled else look
         one = dict(k=int(clusters or 1), concentration=1)
         return run(16, seconds, lambda draws: relabeled(draws, at), **one), number_run
 

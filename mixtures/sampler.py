@@ -12,7 +12,7 @@ a chain that has fewer clusters than others has weights of zero at the end.
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -42,6 +42,17 @@ class State:
         """The state with its clusters in another order, (chains, k)."""
         each = (np.take_along_axis(x, order, 1) for x in (self.p, self.means, self.sd))
         return State(*each, self.number)
+
+    def resized(self, width):
+        """The state with room for so many clusters a chain."""
+        each = zip((self.p, self.means, self.sd), (0.0, 0.0, 1.0))
+        return State(*(resized(x, width, value) for x, value in each), self.number)
+
+
+def resized(x, width, value=0.0):
+    """An array (chains, k) with its first so many columns, new ones of that value."""
+    new = np.full((len(x), max(0, width - x.shape[1])), value)
+    return np.concatenate([x[:, :width], new], axis=1)
 
 
 @dataclass
@@ -76,7 +87,7 @@ class Model:
         k, alpha = np.arange(1, len(self.prior) + 1), self.alpha
         with np.errstate(divide="ignore"):  # a number that is impossible
             log_prior = np.log(self.prior)
-        # of weights and names: log k! Gamma(k alpha) / Gamma(alpha)^k
+        # of weights and names: log k! Gamma(k alpha) / Gamma(alpha)^k, and of means
         self.of_number = log_prior + gammaln(k + 1) + gammaln(k * alpha)
         self.of_number -= k * gammaln(alpha)
         if self.own_widths:  # over the probability that k widths are over the floor
@@ -118,17 +129,17 @@ def log_prior(model, p, means, sd, number):
     each = (model.alpha[number - 1, None] - 1) * np.log(np.where(exists, p, 1))
     each -= ((means - model.center) / model.scale) ** 2 / 2
     each -= np.log(model.scale * np.sqrt(2 * np.pi))
-    inside = ((sd >= model.floor) & (p >= model.min_weight)) | ~exists
+    inside = (sd >= model.floor) & (p >= model.min_weight)
     if model.own_widths:
         each -= 6 * np.log(sd)
         rate = 10 / model.widest**2 + (exists / sd**2).sum(axis=1)
         shape = 0.2 + 2 * number
         value = gammaln(shape) - shape * np.log(rate)
     else:
-        inside &= (sd <= model.widest) | ~exists
+        inside &= sd <= model.widest
         value = -np.log(sd[:, 0])
     value = value + model.of_number[number - 1] + (each * exists).sum(axis=1)
-    return np.where(inside.all(axis=1), value, -np.inf)
+    return np.where((inside | ~exists).all(axis=1), value, -np.inf)
 
 
 def truncated_gamma(rng, shape, rate, low, high):
@@ -151,6 +162,13 @@ def truncated_gamma(rng, shape, rate, low, high):
         near *= np.where(below, high, low)
         drawn[out] = np.where(below | above, near, drawn[out])
     return np.clip(drawn, low, high)
+
+
+def drawn_index(rng, weights):
+    """An index in proportion to weights, (chains, k), which need not sum to one."""
+    cumulative = weights.cumsum(axis=1)
+    u = rng.random((len(weights), 1)) * cumulative[:, -1:]
+    return np.minimum((cumulative <= u).sum(axis=1), weights.shape[1] - 1)
 
 
 def draw_categories(model, state):
@@ -185,36 +203,27 @@ def draw_number(model, state, sums, beta):
     """
     order = np.argsort(sums[0] == 0, axis=1, kind="stable")
     state = state.taken(order)
-    count, total, square = (np.take_along_axis(x, order, 1) for x in sums)
-    occupied, k = (count > 0).sum(axis=1), np.arange(1, len(model.prior) + 1)
-    alpha, held = model.alpha, count[..., None]
+    sums = [np.take_along_axis(x, order, 1) for x in sums]
+    occupied, k = (sums[0] > 0).sum(axis=1), np.arange(1, len(model.prior) + 1)
+    alpha, held = model.alpha, sums[0][:, : occupied.max(), None]
     log_p = np.where(held > 0, gammaln(held + alpha), gammaln(alpha)).sum(axis=1)
-    log_p += (k - count.shape[1]) * gammaln(alpha) - gammaln(model.size + k * alpha)
+    log_p += (k - occupied.max()) * gammaln(alpha) - gammaln(model.size + k * alpha)
     surplus = k - occupied[:, None]
     log_p += model.of_number - gammaln(np.maximum(surplus, 0) + 1)
     top = 1 / model.floor**2
     if model.own_widths:  # the prior of a surplus cluster's width over the floor
         log_p += np.maximum(surplus, 0) * np.log(gammainc(2, beta * top))
     log_p = np.where(surplus >= 0, log_p, -np.inf)
-    share = np.exp(log_p - log_p.max(axis=1, keepdims=True)).cumsum(axis=1)
-    u = model.rng.random((len(share), 1)) * share[:, -1:]
-    number = 1 + (u >= share).sum(axis=1)
-    width = number.max()
-
-    def resized(x, value=0.0):
-        new = max(0, width - x.shape[1])
-        return np.concatenate([x[:, :width], np.full((len(x), new), value)], axis=1)
-
-    state = State(
-        resized(state.p), resized(state.means), resized(state.sd, 1.0), number
-    )
+    weights = np.exp(log_p - log_p.max(axis=1, keepdims=True))
+    number = 1 + drawn_index(model.rng, weights)
+    state = replace(state, number=number).resized(number.max())
+    sums = [resized(x, number.max()) for x in sums]
     if model.own_widths:
         drawn = truncated_gamma(model.rng, np.full(state.p.shape, 2.0), beta, 0, top)
-        empty = resized(count) == 0
-        state.sd = np.where(empty, 1 / np.sqrt(drawn + TINY), state.sd)
+        state.sd = np.where(sums[0] == 0, 1 / np.sqrt(drawn + TINY), state.sd)
     else:
-        state.sd = np.repeat(state.sd[:, :1], width, axis=1)
-    return state, [resized(count), resized(total), resized(square)]
+        state.sd = np.repeat(state.sd[:, :1], number.max(), axis=1)
+    return state, sums
 
 
 def sweep(model, state):
@@ -258,70 +267,55 @@ def pairs(x):
     """The probability that two clusters are picked to merge; near ones are preferred.
 
     x : weights, means and variances, (3, chains, k)
-    Returns an array of shape (chains, k, k), zero from the diagonal down.
+    Returns an array of shape (chains, k, k), in which each pair stands twice.
     """
-    gap = (x[1, :, :, None] - x[1, :, None]) ** 2
-    near = 0.01 + np.exp(-gap / 2 / (x[2, :, :, None] + x[2, :, None]))
-    near = np.triu(near * (x[0] > 0)[:, :, None] * (x[0] > 0)[:, None], 1)
-    return near / np.maximum(near.sum(axis=(1, 2), keepdims=True), TINY)
+    gap, exists = (x[1, :, :, None] - x[1, :, None]) ** 2, x[0] > 0
+    near = 0.01 + np.exp(gap / -2 / (x[2, :, :, None] + x[2, :, None]))
+    near *= exists[:, :, None] & exists[:, None] & ~np.eye(x.shape[2], dtype=bool)
+    return 2 * near / np.maximum(near.sum(axis=(1, 2), keepdims=True), TINY)
 
 
-def picked_first(rng, x, grow):
-    """An order of clusters, (chains, k), with those first that `propose` picks.
-
-    They are one to split, in proportion to the weights, or the lighter and the heavier
-    of two to merge.
-    """
-    (_, chains, k), rows = x.shape, np.arange(x.shape[1])
-    one = (np.log(x[0]) + rng.gumbel(size=(chains, k))).argmax(axis=1)
-    two = (np.log(pairs(x)) + rng.gumbel(size=(chains, k, k))).reshape(chains, -1)
-    a, b = np.divmod(two.argmax(axis=1), k)
-    a, b = np.where(x[0][rows, a] < x[0][rows, b], [a, b], [b, a])
-    rank = np.ones((chains, k))
-    rank[rows, np.where(grow, one, a)] = -1
-    rank[rows[~grow], b[~grow]] = 0
-    return rank.argsort(axis=1, kind="stable")
-
-
-def propose(model, x, grow):
+def propose(model, x, number, grow):
     """Split a cluster in the chains in which `grow`, merge two in the others.
 
     A part leaves a cluster, or is taken up by a heavier one. The two keep the weight,
     mean and variance of the whole, or the variance of all clusters if it is one.
-    x : weights, means and variances, (3, chains, k)
-    Returns the new x, (3, chains, k + 1), and the logarithm of the ratio of proposals.
+    x : weights, means and variances, (3, chains, k), with room for another cluster
+    Returns the new x and the logarithm of the ratio of proposals.
     """
-    rng, (_, chains, k) = model.rng, x.shape
-    pad = np.broadcast_to([[[0.0]], [[0.0]], [[1.0]]], (3, chains, 1))
-    x = np.take_along_axis(x, picked_first(rng, x, grow)[None], 2)
-    x = np.concatenate([x, pad], axis=2)
-    (p, mean, variance), rest = x[..., 0], x[..., 1]
-    weight = np.where(grow, p, p + rest[0])
-    share = np.where(grow, rng.random(chains) ** 2 / 2, p / weight)
-    middle = np.where(grow, mean, share * mean + (1 - share) * rest[1])
+    rng, rows, (_, chains, k) = model.rng, np.arange(x.shape[1]), x.shape
+    # a and b: where the part and the rest are; a split takes the first free place
+    a, b = np.minimum(number, k - 1), drawn_index(rng, x[0])
+    pair = pairs(x[:, ~grow])
+    i, j = np.divmod(drawn_index(rng, pair.reshape(len(pair), k * k)), k)
+    lighter = x[0, ~grow, i] < x[0, ~grow, j]
+    a[~grow], b[~grow] = np.where(lighter, [i, j], [j, i])
+    part, (weight, mean, variance) = x[:, rows, a], x[:, rows, b]
+    weight = np.where(grow, weight, weight + part[0])
+    share = np.where(grow, rng.random(chains) ** 2 / 2, part[0] / weight)
+    middle = np.where(grow, mean, share * part[1] + (1 - share) * mean)
     away = rng.normal(0, 1.5, chains) * np.sqrt(variance)
-    away = np.where(grow, away, mean - middle)
+    away = np.where(grow, away, part[1] - middle)
     between = share / (1 - share) * away**2
     if model.own_widths:
-        total = share * variance + (1 - share) * rest[2] + between
+        total = share * part[2] + (1 - share) * variance + between
     else:
         total = variance + weight * between
     total = np.where(grow, variance, total)
-    size = np.where(grow, rng.normal(-0.7, 1, chains), np.log(variance / total))
+    size = np.where(grow, rng.normal(-0.7, 1, chains), np.log(part[2] / total))
     widths = 2 * [total - weight * between]
     if model.own_widths:
-        part = total * np.exp(size)
-        widths = part, (total - share * part - between) / (1 - share)
-    left = middle - share / (1 - share) * away
-    part = np.array([share * weight, middle + away, widths[0]])
-    rest = np.array([(1 - share) * weight, left, widths[1]])
-    split = np.concatenate([part[..., None], rest[..., None], x[..., 1:k]], axis=2)
-    one = np.array([weight, middle, total])
-    merged = np.concatenate([one[..., None], x[..., 2:], pad], axis=2)
-    new = np.where(grow[:, None], split, merged)
+        width = total * np.exp(size)
+        widths = width, (total - share * width - between) / (1 - share)
+    part = share * weight, middle + away, widths[0]
+    rest = (1 - share) * weight, middle - share / (1 - share) * away, widths[1]
+    new = x.copy()
+    new[:, rows, b] = np.where(grow, rest, [weight, middle, total])
+    new[:, rows, a] = np.where(grow, part, new[:, rows, number - 1])
+    new[:, rows[~grow], number[~grow] - 1] = [[0], [0], [1]]
     if not model.own_widths:
         new[2] = np.where(grow, widths[0], total)[:, None]
-    picked = pairs(np.where(grow[:, None], new, x))[:, 0, 1]
+    picked = pairs(np.where(grow[:, None], new, x))[rows, a, b]
     log_ratio = np.log(picked) + log_split_ratio(model, share, away, total, size)
     return new, np.where(grow, 1, -1) * log_ratio
 
@@ -343,38 +337,33 @@ def log_split_ratio(model, share, away, total, size):
 
 def split_and_merge(model, state, moves):
     """Moves of all chains: a split or a merge, or one after the other if k is known."""
-    number, x = state.number, np.array([state.p, state.means, state.sd**2])
-    all_chains = np.ones(len(number), bool)
+    number, all_chains = state.number, np.ones(len(state.number), bool)
+    state = state.resized(min(number.max() + moves, len(model.prior)))
+    x = np.array([state.p, state.means, state.sd**2])
 
     def log_target(x, number):
         each = x[0], x[1], np.sqrt(x[2])
         return log_likelihood(model, *each) + log_prior(model, *each, number)
-
-    def resized(x):
-        new = np.tile([[[0.0]], [[0.0]], [[1.0]]], (1, len(number), number.max()))
-        new[..., : x.shape[2]] = x[..., : new.shape[2]]
-        return new
 
     with np.errstate(all="ignore"):
         value = log_target(x, number)
         for _ in range(moves):
             if model.unknown:
                 grow = model.rng.random(len(number)) < 0.5
-                new, log_ratio = propose(model, x, grow)
+                new, log_ratio = propose(model, x, number, grow)
                 other = number + np.where(grow, 1, -1)
             else:
-                merged, back = propose(model, x, ~all_chains)
-                new, forth = propose(model, merged, all_chains)
+                merged, back = propose(model, x, number, ~all_chains)
+                new, forth = propose(model, merged, number - 1, all_chains)
                 other, log_ratio = np.where(number > 1, number, 0), back + forth
             possible = (other > 0) & (other <= len(model.prior))
             other = np.where(possible, other, number)
-            new = new[..., : other.max()]
             after = log_target(new, other)
             odds = after - value + log_ratio
             yes = possible & (np.log(model.rng.random(len(number))) < odds)
             number, value = np.where(yes, other, number), np.where(yes, after, value)
-            x = np.where(yes[:, None], resized(new), resized(x))
-    return State(x[0], x[1], np.sqrt(x[2]), number)
+            x = np.where(yes[:, None], new, x)
+    return State(x[0], x[1], np.sqrt(x[2]), number).resized(number.max())
 
 
 def starting_state(model, chains):

@@ -1,7 +1,4 @@
-"""Prints what a fit of many values costs: make bench, or SIZE=1e9 make bench for Dask
-
-One core: set OMP_NUM_THREADS=1. Beside it scikit-learn's point estimate, if installed.
-"""
+"""Prints what a fit of many values costs: make bench, or SIZE=1e9 make bench for Dask."""
 
 import resource
 import sys
@@ -21,10 +18,7 @@ def simulated(n, seed):
 
 def line(name, n, seconds, more=""):
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(
-        f"{name:28} {n:14,} {seconds:8.2f} s {memory:6.2f} GB at most  {more}",
-        flush=True,
-    )
+    print(f"{name:28} {n:14,} {seconds:8.2f} s {memory:6.2f} GB at most  {more}")
 
 
 def fitted(column):
@@ -37,38 +31,24 @@ def fitted(column):
 
 
 def in_memory():
-    """Arrays, and scikit-learn's expectation maximization beside them."""
     for n in (10**5, 10**6, 10**7):
         y = simulated(n, 1)
         begin = time.perf_counter()
         column = mx.as_column(y)
         line("counted", n, time.perf_counter() - begin, f"{len(column.count)} places")
         line("  sampled, 8 x 500 sweeps", n, *fitted(column))
-    try:
-        from sklearn.mixture import GaussianMixture
-    except ImportError:
-        print("scikit-learn is not installed: no line of it")
-    else:
-        begin = time.perf_counter()
-        GaussianMixture(3, covariance_type="tied", random_state=1).fit(y[:, None])
-        line("scikit-learn's EM", n, time.perf_counter() - begin)
 
 
 def by_dask(n, block=2 * 10**6):
     """Blocks that Dask makes and counts in the threads of one process."""
     import dask.array as da
 
-    rows = da.map_blocks(
-        lambda block_id: simulated(block, block_id),
-        chunks=((block,) * (n // block),),
-        dtype=float,
-    )
-    begin = time.perf_counter()
-    found = mx.fit(rows, clusters=3, own_widths=False)
-    line("made, counted and fitted", n, time.perf_counter() - begin, found.verdict)
-    begin = time.perf_counter()
-    found = mx.fit(rows)
-    line("  number unknown", n, time.perf_counter() - begin, found.verdict)
+    shape = dict(chunks=((block,) * (n // block),), dtype=float)
+    rows = da.map_blocks(lambda block_id: simulated(block, block_id), **shape)
+    for known in (dict(clusters=3, own_widths=False), {}):
+        begin = time.perf_counter()
+        verdict = mx.fit(rows, **known).verdict
+        line(f"made and fitted, {known}", n, time.perf_counter() - begin, verdict)
 
 
 if __name__ == "__main__":

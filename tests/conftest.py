@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import time
-from contextlib import suppress
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,12 @@ def pytest_collection_modifyitems(items):
 
 def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def figures(cell):
+    """The PNGs among a cell's outputs."""
+    data = (out.get("data", {}) for out in cell.get("outputs", []))
+    return [b64decode(one["image/png"]) for one in data if "image/png" in one]
 
 
 def defined(name, **names):
@@ -76,10 +82,7 @@ class Execution:
         from nbformat.v4 import new_code_cell
 
         self.notebook.cells.append(cell := new_code_cell(code))
-        try:
-            return self.client.execute_cell(cell, len(self.notebook.cells) - 1).outputs
-        finally:
-            self.notebook.cells.pop()
+        return self.client.execute_cell(cell, len(self.notebook.cells) - 1).outputs
 
 
 def executed_in_a_kernel(notebook, folder):
@@ -111,21 +114,17 @@ def living(processes):
     """Those that have not ended; one that nobody has waited for yet has."""
     import psutil
 
-    found = []
-    for one in processes:
-        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
-            if one.is_running() and one.status() != psutil.STATUS_ZOMBIE:
-                found.append(one)
-    return found
+    running = psutil.process_iter(["status"])
+    running = {x for x in running if x.info["status"] != psutil.STATUS_ZOMBIE}
+    return [one for one in processes if one in running]
 
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
     """Playwright drives a Chromium that the machine has: it downloads none."""
-    names = (
-        "chromium chromium-browser google-chrome google-chrome-stable microsoft-edge"
-    )
-    found = next(filter(None, map(shutil.which, names.split())), None)
+    known = "chromium chromium-browser google-chrome google-chrome-stable"
+    known += " microsoft-edge"
+    found = next(filter(None, map(shutil.which, known.split())), None)
     assert found, "no Chromium on this machine's path, so nothing is tried in a browser"
     return {**browser_type_launch_args, "executable_path": found}
 

@@ -107,10 +107,8 @@ def slowly(block, begun):
 @pytest.mark.machinery
 @pytest.mark.parametrize("whom", ["one", "all"])
 def test_workers_that_are_lost_in_mid_pass(tmp_path, whom):
-    begun, soon = (
-        tmp_path / "begun",
-        {"distributed.scheduler.no-workers-timeout": "2 s"},
-    )
+    begun = tmp_path / "begun"
+    soon = {"distributed.scheduler.no-workers-timeout": "2 s"}
     data = in_chunks(FEW, *[3_000] * 9).map_blocks(slowly, begun, dtype=float)
     with dask.config.set(soon), local() as client:
         pids = list(client.run(os.getpid).values())

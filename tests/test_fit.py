@@ -58,22 +58,27 @@ def drawn(means, p=0.5, sd=1.0, clusters=2, draws=500):
 
 def made(draws, values=TWO, trusted=False, occupied=None, largest=10):
     """A `Fit` of draws that were not sampled; occupied: (chain, draw)."""
-    run = SimpleNamespace(draws=draws, all_draws=draws, trusted=trusted)
-    run.interrupted, number = False, None
+
+    def run(reported, trusted=None):
+        checks = results.checks(reported)
+        trusted = results.good(*checks) if trusted is None else trusted
+        more = dict(all_draws=draws, checks=checks, trusted=trusted, interrupted=False)
+        return SimpleNamespace(draws=reported, **more)
+
+    number = None
     if occupied is not None:
-        number = xr.Dataset({"occupied": (("chain", "draw"), occupied)})
-        number = SimpleNamespace(draws=number, all_draws=draws)
-        number.trusted, number.interrupted = results.good(number.draws), False
-    return results.Fit(as_column(values), values, None, run, number, largest, 0)
+        number = run(xr.Dataset({"occupied": (("chain", "draw"), occupied)}))
+    column, of_draws = as_column(values), run(draws, trusted)
+    return results.Fit(column, values, None, of_draws, number, largest, 0)
 
 
 # Groups of one mean
 
 
-@pytest.mark.parametrize(
-    "each",
-    [((0, 1, 350), (0, 5, 150)), ((0, 0.3, 200), (0, 2, 200), (0, 12, 200))],
-)
+WIDTHS = ((0, 1, 350), (0, 5, 150)), ((0, 0.3, 200), (0, 2, 200), (0, 12, 200))
+
+
+@pytest.mark.parametrize("each", WIDTHS)
 def test_groups_of_one_mean_stay_apart_by_their_widths(each):
     found = mx.fit(groups(*each), clusters=len(each))
     assert found.trusted, found.verdict
@@ -93,16 +98,14 @@ def test_names_are_those_of_the_groups_for_any_number_of_clusters():
     mixed = [np.take_along_axis(np.broadcast_to(x, p.shape), order, 2)
              for x in (means + 0 * p, p, sd)]  # fmt: skip
     named = results.relabeled(drawn(*mixed, k, 50), np.linspace(-5, 45, 60))
-    assert {tuple(x) for x in named["sd"].values.reshape(-1, k)} == {
-        tuple(named["sd"].values[0, 0])
-    }
-    assert (np.ptp(named["means"].values, axis=(0, 1)) == 0).all()
+    for name in ("sd", "means"):
+        assert (np.ptp(named[name].values, axis=(0, 1)) == 0).all()
     assert (np.diff(named["means"].values[0, 0]) >= 0).all()
 
 
 def test_names_settle_where_clusters_of_one_mean_are_alike():
     values = groups((0, 0.3, 200), (0, 1, 200), (0, 4, 200))
-    draws = mx.gibbs(values, 3, own_widths=True, chains=8, draws=1_000, tune=200)
+    draws = mx.gibbs(values, 3, own_widths=True, chains=8, draws=1_000)
     at = np.quantile(values, np.linspace(0, 1, 40))
     named = results.relabeled(draws, at)
     again = results.relabeled(named.isel(draw=slice(None, None, -1)), at)
@@ -214,20 +217,15 @@ def test_advice_fits_the_column(values, said):
 @pytest.mark.parametrize(
     "given, said",
     [
-        (dict(clusters=[2]), "whole number"),
-        (dict(clusters=1.5), "whole number"),
-        (dict(clusters=True), "whole number"),
-        (dict(clusters="2"), "whole number"),
-        (dict(clusters=np.nan), "whole number"),
-        (dict(clusters=100), "whole number"),
+        *(
+            (dict(clusters=x), "whole number")
+            for x in ([2], 1.5, True, "2", np.nan, 100)
+        ),
         (dict(largest=None), "whole number"),
         (dict(own_widths="no"), "True or False"),
         (dict(seconds=0), "positive"),
         (dict(seconds="60"), "positive"),
-        (dict(data=[True, False]), "boolean"),
-        (dict(data=[1j, 2]), "complex"),
         (dict(data=["3%", "4%"]), "3%"),
-        (dict(data=pd.period_range("2020", periods=3)), "period"),
         (dict(data=pd.array([None, None], "Int64")), "empty"),
         (dict(data=[3.0, 3, 3]), "the same|nothing to fit"),
     ],
@@ -276,14 +274,12 @@ def test_many_values_are_interpolated(two):
 
 def test_dask_collections_are_mapped_lazily(two):
     expected = two.membership(TWO)["cluster 0"]
-    for collection in (
-        da.from_array(TWO, chunks=30),
-        dd.from_pandas(pd.Series(TWO), npartitions=3),
-    ):
+    array = da.from_array(TWO, chunks=30)
+    for collection in (array, dd.from_pandas(pd.Series(TWO), npartitions=3)):
         each = two.membership(collection)
         assert isinstance(each, da.Array) and each.dtype == float
         assert np.allclose(each.compute()[:, 0], expected)
-    found = mx.fit(da.from_array(TWO, chunks=30), clusters=2, seconds=1)
+    found = mx.fit(array, clusters=2, seconds=1)
     assert found.name == "value" and found.membership().shape == (100, 2)
 
 
@@ -316,21 +312,18 @@ def test_tables_are_those_of_the_draws():
     assert error == pytest.approx((share * (1 - share) / number.size) ** 0.5, rel=0.2)
     found.clusters["sd"] = 1e-6  # then means need more digits
     assert found.digits == 8 and f"{table['mean'][1]:.8g}" in repr(found)
-    (n, log_likelihood), density = (
-        results.different_answers(found.draws, found.column)[0],
-        0,
-    )
+    answers, density = results.different_answers(found.draws, found.column), 0
     for p, mean in zip((0.4, 0.6), NORMAL[:, -20:].reshape(-1, 2, 1).swapaxes(0, 1)):
         density += p * np.exp(-(((TWO - mean) / 2) ** 2) / 2) / (8 * np.pi) ** 0.5
-    assert n == 16 and log_likelihood == pytest.approx(np.log(density).sum(1).mean())
+    assert answers == [(16, pytest.approx(np.log(density).sum(1).mean()))]
 
 
 def test_good_draws_have_a_small_r_hat_and_a_large_effective_size():
     shift = 0.1 * np.linspace(-1, 1, 16)[:, None, None]  # of standard deviations
-    assert results.good(drawn(NORMAL)) and not results.good(drawn(NORMAL + 0.4 * shift))
-    few = drawn(NORMAL[:, 40:56], draws=16)  # 256 draws in all
-    assert results.checks(few)[0] < 1.005 and not results.good(few)
-    assert results.good(drawn(NORMAL + 0.05 * shift))
+    for size, fits in ((0, True), (0.05, True), (0.4, False)):
+        assert results.good(*results.checks(drawn(NORMAL + size * shift))) == fits
+    r_hat, effective = results.checks(drawn(NORMAL[:, 40:56], draws=16))
+    assert r_hat < 1.005 and not results.good(r_hat, effective)
 
 
 def test_the_falling_prior_is_that_of_its_authors():
@@ -357,15 +350,13 @@ def test_figures_are_of_the_column_and_the_draws(step):
     assert width % (step or width) == pytest.approx(0)
     first, second, both = (line.get_xydata().T for line in ax.lines)
     expected = 0.4 * np.exp(-((first[0] + 5) ** 2) / 2) / (2 * np.pi) ** 0.5
-    assert np.allclose(first[1], expected) and np.allclose(
-        first[1] + second[1], both[1]
-    )
+    assert np.allclose(first[1], expected)
+    assert np.allclose(first[1] + second[1], both[1])
     found.plot_replicates(replicates)
     high, edges, low = replicates.patches[0].get_data()
     heights, *_ = replicates.patches[1].get_data()
-    assert (
-        heights.sum() == 1_000 and ((low <= heights) & (heights <= high)).mean() > 0.8
-    )
+    assert heights.sum() == 1_000
+    assert ((low <= heights) & (heights <= high)).mean() > 0.8
     assert 1_000 < high.sum() < 2 * 1_000 and low.sum() < 1_000
     plt.close(figure)
 

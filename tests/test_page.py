@@ -1,44 +1,21 @@
-"""The committed pair as a page: in step, cleanly executed, and short enough."""
+"""The committed pair as a page: cleanly executed, and short enough."""
 
-import base64
 import json
 import re
 from importlib.metadata import version
-from pathlib import Path
 
 import jupytext
-import pytest
-from conftest import IPYNB, MD, ROOT, code_cells
+from conftest import IPYNB, MD, ROOT, code_cells, figures
 from packaging.requirements import Requirement
 
 from run import marks
 
-# Why a cell's outputs are not compared with the stored ones: a tag beside
-# nbval-ignore-output, and what has to stand in such a cell.
-REASONS = {
-    "prints-times": "perf_counter|sampling_time",
-    "shows-progress": r"pm\.sample\(",
-    "prints-versions": "^%watermark",
-}
 PAGE = jupytext.read(MD)
 PROSE = "\n\n".join(x.source for x in PAGE.cells if x.cell_type == "markdown")
 
 
 def tags(cell):
     return set(cell.metadata.get("tags", []))
-
-
-def figures(cell):
-    data = (out.get("data", {}) for out in cell.get("outputs", []))
-    return [one["image/png"] for one in data if "image/png" in one]
-
-
-def test_pair_is_in_step(stored):
-    a, b = (
-        [(cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells]
-        for notebook in (PAGE, stored)
-    )
-    assert a == b, "edit the .md and run `make pair`"
 
 
 def test_outputs_belong_to_their_code(stored):
@@ -49,36 +26,42 @@ def test_outputs_belong_to_their_code(stored):
     assert len(found) == len(now)
 
 
-def test_marks_are_of_code_and_packages(monkeypatch):
-    """Those of the package's own code are tested with `run.py`."""
-    before, cell = list(marks(PAGE)), code_cells(PAGE)[3]
+def test_marks_are_of_code_and_packages(tmp_path, monkeypatch):
+    """But not of a comment, of a docstring or of the command line."""
+    monkeypatch.setattr("run.__file__", str(tmp_path / "run.py"))
+    cell, package = code_cells(PAGE)[3], tmp_path / "mixtures"
+    package.mkdir()
+
+    def marks_with(text, file="part.py"):
+        (package / file).write_text(text)
+        return list(marks(PAGE))
+
+    old = marks_with("def f():\n    'One.'\n    return 1\n")
+    assert marks_with("def f():\n    'Two.'\n\n    return 1  # one\n") == old
+    assert marks_with("print(1)\n", "__main__.py") == old
     monkeypatch.setitem(cell, "source", f"# a comment\n\n{cell.source}")
-    assert list(marks(PAGE)) == before
+    assert list(marks(PAGE)) == old
     cell["source"] += "\nx = 1"
-    assert [a == b for a, b in zip(before, marks(PAGE))][:5] == 3 * [True] + 2 * [False]
-    monkeypatch.setattr("run.version", lambda x: "0" if x == "scipy" else version(x))
-    assert not set(marks(PAGE)) & set(before)
+    assert [a == b for a, b in zip(old, marks(PAGE))][:5] == 3 * [True] + 2 * [False]
+    with monkeypatch.context() as other:
+        other.setattr("run.version", lambda x: "0" if x == "scipy" else version(x))
+        assert not set(marks(PAGE)) & set(old)
+    assert not set(marks_with("def f():\n    return 2\n")) & set(old)
 
 
 def test_outputs_come_from_one_clean_run(stored):
     cells = code_cells(stored)
     assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1))
     outputs = json.dumps([cell.outputs for cell in cells])
-    assert '"output_type": "error"' not in outputs and "Traceback" not in outputs
     roots = "home|root|tmp|usr|work|Users|opt|var|mnt|private"
     found = re.findall(rf"(?:/(?:{roots})/|[A-Z]:\\\\)[^\s\"']*", outputs)
     assert not found, f"the outputs name a path of a machine: {found[:3]}"
-    assert str(Path.home()) not in outputs and str(ROOT) not in outputs
 
 
 def test_no_active_content(stored):
-    """Nothing that a browser would execute or fetch, and no view that needs a style
-    sheet, as xarray's."""
+    """Nothing that a browser would execute or fetch, nor what needs a style sheet."""
     data = [out.get("data", {}) for x in code_cells(stored) for out in x.outputs]
     assert {y for x in data for y in x} <= {"text/plain", "text/html", "image/png"}
-    known = {"jupytext", "kernelspec", "language_info", "marks", "seconds"}
-    known |= {"blogpost", "category", "date", "tags"}
-    assert set(stored.metadata) <= known, "for example the state of widgets"
     html = "\n".join(x.get("text/html", "") for x in data).lower()
     elements = set(re.findall(r"<\s*/?\s*([^\s/>]+)", html))
     assert elements <= set("div progress style table tbody td th thead tr".split())
@@ -88,14 +71,6 @@ def test_no_active_content(stored):
     assert attributes <= set(usual.split())
     assert not re.search(r"url\(|@import|expression\(", html)
     assert not re.search(r"<[a-z!/][^>]*>|\]\((?:javascript|data):", PROSE, re.I)
-
-
-@pytest.mark.parametrize("cell", code_cells(PAGE), ids=lambda x: x.source[:30])
-def test_each_output_that_is_not_compared_has_a_reason(cell):
-    reasons = tags(cell) & set(REASONS)
-    assert len(reasons) == ("nbval-ignore-output" in tags(cell))
-    assert all(re.search(REASONS[reason], cell.source, re.M) for reason in reasons)
-    assert tags(cell) <= {"hide-input", "thumbnail", "nbval-ignore-output", *REASONS}
 
 
 def test_every_figure_has_alternative_text_and_a_caption(stored):
@@ -112,20 +87,17 @@ def test_every_figure_has_alternative_text_and_a_caption(stored):
 
 def test_thumbnail_is_the_notebook_s_own_figure(stored):
     (cell,) = (cell for cell in stored.cells if "thumbnail" in tags(cell))
-    (png,) = figures(cell)
-    assert base64.b64decode(png) == IPYNB.with_suffix(".png").read_bytes()
+    assert figures(cell) == [IPYNB.with_suffix(".png").read_bytes()]
 
 
 def test_budgets():
     """What a reader has to get through: words, and lines of code that are not blank."""
     cells = code_cells(PAGE)
-    lines = [[x for x in cell.source.splitlines() if x.strip()] for cell in cells]
-    sizes = [len(of_cell) for of_cell in lines]
+    sizes = [len(re.findall(r"^.*\S", cell.source, re.M)) for cell in cells]
     in_view = [n for n, cell in zip(sizes, cells) if "hide-input" not in tags(cell)]
     assert sum(sizes) <= 450 and sum(in_view) <= 260 and max(sizes) <= 40, sizes
     sampling = next(i for i, x in enumerate(cells) if "pm.sample(" in x.source)
     assert sum(sizes[:sampling]) <= 65
-    assert max(len(line) for of_cell in lines for line in of_cell) <= 88
     words = re.sub(r"\$\$.*?\$\$|```.*?```", "", PROSE, flags=re.S)
     assert len(words.split()) <= 4_500
 
@@ -143,21 +115,14 @@ def test_every_citation_stands_in_further_reading():
 
 
 def test_lock_is_in_step_with_the_requirements():
-    """Every requirement is locked in a version that it allows, and nothing else; what
-    the tutorial needs is pinned twice, and every package by its checksum."""
+    """What is wanted, in versions that are allowed, and nothing else."""
     lock = (ROOT / "requirements.txt").read_text()
     source = (ROOT / "requirements.in").read_text()
     entries = re.findall(r"^([a-z0-9-]+)==(\S+)(.*(?:\n .*)*)", lock, flags=re.M)
     locked = {name: pinned for name, pinned, _ in entries}
-    assert len(entries) > 100 and all("--hash=sha256:" in x for *_, x in entries)
     wanted = re.findall(r"^[^#\n]+?(?=  #|$)", source, flags=re.M)
     wanted = {x.name: x.specifier for x in map(Requirement, wanted)}
     asked = {name for name, _, text in entries if "-r requirements.in" in text}
     assert set(wanted) == asked, "run `make lock`"
     for name, versions in wanted.items():
         assert versions.contains(locked[name]), f"{name}{versions}: run `make lock`"
-    of_tutorial = source.split("\n\n")[0].splitlines()[1:]
-    assert all("==" in line for line in of_tutorial)
-    # what breaks only when the lock is made anew
-    held = {name: str(x) for name, x in wanted.items() if "<" in str(x)}
-    assert held == {"fastprogress": "<1.1", "setuptools": "<74", "ipykernel": "<7"}

@@ -11,14 +11,11 @@ import signal
 import subprocess
 import sys
 
-import jupytext
 import psutil
 import pytest
 from conftest import ROOT, living, wait_until
 
-from run import marks
-
-machinery = pytest.mark.machinery
+pytestmark = pytest.mark.machinery
 
 OLD = b"the old one"
 MD, PAIR, PNG = map("gaussian_mixture_model.{}".format, ("md", "ipynb", "png"))
@@ -58,7 +55,6 @@ ODD = [
 ]
 
 
-@machinery
 @pytest.mark.parametrize("environment", ODD, ids=" ".join)
 def test_runs_in_an_odd_place(tmp_path, environment):
     """All but sampling, from a path with a space and an umlaut."""
@@ -89,7 +85,6 @@ COMMANDS = {
 }
 
 
-@machinery
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_failure_has_a_reason_and_the_pair_stays(tmp_path, failure):
     code, said, new = FAILURES[failure]
@@ -103,10 +98,9 @@ def test_a_failure_has_a_reason_and_the_pair_stays(tmp_path, failure):
     assert printed == ("6 * 7" in code)
 
 
-@machinery
 @pytest.mark.parametrize("whom", ["the group", "run.py alone"])
 def test_interrupt(tmp_path, whom):
-    """Ctrl+C in a terminal reaches the whole group; a supervisor's signal only the process that it started."""
+    """Ctrl+C reaches the group; a supervisor's signal only what it started."""
     begun, path = tmp_path / "begun", tmp_path / "repository"
     sleeper = [sys.executable, "-c", "import time; time.sleep(999)"]
     code = f"""import subprocess
@@ -131,7 +125,6 @@ BAR = "<progress value='1' max='4'></progress> 25.00% [1/4 00:01&lt;00:03 Sampli
 SHOW_BAR = f'from IPython.display import HTML, display\n\ndisplay(HTML("{BAR}"))\n'
 
 
-@machinery
 def test_progress_in_a_log(tmp_path):
     """Headings, and what is left after the stored run, which --pair replaces."""
     path = repository(tmp_path, SHOW_BAR, seconds=[36_000, 36_001])
@@ -145,13 +138,9 @@ def test_progress_in_a_log(tmp_path):
     assert 0 < first <= second
 
 
-@machinery
 def test_progress_in_a_terminal(tmp_path):
-    """Also what the kernel says and that Theano compiles, in a line that goes.
-
-    The cell makes the folders of two modules, and ends when the terminal said so. The
-    stored run is of another notebook: nothing is told of what is left.
-    """
+    """What the kernel says and that Theano compiles, in a line that goes; nothing of
+    what is left, since the stored run is of another notebook."""
     modules, seen = tmp_path / "modules/compiledir_of_this_machine", tmp_path / "seen"
     (modules / "tmp_of_an_earlier_run").mkdir(parents=True)
     code = f"""import time
@@ -179,16 +168,6 @@ for _ in range(600):
     assert "1/2  Sample\r\n" in shown and "min left" not in shown
 
 
-@machinery
-def test_two_runs_at_once(tmp_path):
-    path = repository(tmp_path, "import time\n\ntime.sleep(1)")
-    both = [subprocess.Popen(RUN, cwd=path) for _ in range(2)]
-    assert [one.wait() for one in both] == [0, 0]
-    assert replaced(path) == OUTPUTS
-    assert (path / PAIR).read_bytes() == (path / BUILT).read_bytes()
-
-
-@machinery
 def test_a_killed_kernel_takes_its_sampling_processes_along():
     """Whatever a process is at: here all four sample."""
     code = """from mixtures import pymc3_support
@@ -208,22 +187,3 @@ with pm.Model():
     finally:
         for worker in living(workers):
             worker.kill()
-
-
-def test_outputs_are_stale_after_an_edit_of_the_package(tmp_path, monkeypatch):
-    """But not after one of a comment, of a docstring or of the command line."""
-    monkeypatch.setattr("run.__file__", str(tmp_path / "run.py"))
-    notebook, package = jupytext.read(ROOT / MD), tmp_path / "mixtures"
-    package.mkdir()
-
-    def marks_with(file, text):
-        (package / file).write_text(text)
-        return set(marks(notebook))
-
-    old = marks_with("part.py", "def f():\n    'One.'\n    return 1\n")
-    assert marks_with("part.py", "def f():\n    'Two.'\n\n    return 1  # one\n") == old
-    assert marks_with("part.py", "def f():\n    return 1\n") == old
-    assert marks_with("__main__.py", "print(1)\n") == old
-    assert not marks_with("part.py", "def f():\n    return 2\n") & old
-    assert marks_with("part.py", "def f():\n    return 1\n") == old
-    assert not marks_with("more.py", "") & old

@@ -179,7 +179,7 @@ def test_data_of_any_location_and_scale_give_the_same_draws(k, own_widths):
     assert (drawn.points, drawn.places, drawn.step) == (303, 303, as_column(Y).step)
     assert drawn.sampling_time > 0 and not (drawn.means.diff("cluster") < 0).any()
     assert not np.ndim(k) or (drawn.p.notnull().sum("cluster") == drawn.k).all()
-    unsorted = gibbs(Y, [0.2, 0.5, 0.3], ordered=False, **SHORT).means
+    unsorted = gibbs(Y, [0.2, 0.5, 0.3], ordered=False, chains=4, draws=200).means
     assert (unsorted.diff("cluster") < 0).any()
 
 
@@ -292,9 +292,8 @@ def test_places_shift_no_posterior_mean():
 )  # fmt: skip
 def test_truncated_gamma(shape, low, high):
     rng, rate, n = np.random.default_rng(0), 2.0, 20_000
-    drawn = sampler.truncated_gamma(
-        rng, np.full(n, shape), rate, low / rate, high / rate
-    )
+    bounds = low / rate, high / rate
+    drawn = sampler.truncated_gamma(rng, np.full(n, shape), rate, *bounds)
     mode = np.clip(shape, low, high)  # of the logarithm, whose density is integrated
     steep = max(abs(shape - mode), np.sqrt(shape))
     y = np.log(mode) + np.linspace(-50, 50, 400_001) / steep

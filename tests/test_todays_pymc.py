@@ -10,10 +10,9 @@ from reference import Reference, simulate
 pytest.importorskip("pymc", reason="`make modern` installs it")
 import arviz as az
 
-LIMIT = 5  # Monte Carlo errors, of both sides combined
-
 
 def test_the_block_finds_the_posterior():
+    """To five Monte Carlo errors, of both sides combined."""
     md = Path(__file__).parents[1] / "gaussian_mixture_model.md"
     (block,) = re.findall(r"^```python\n(.*?)^```$", md.read_text("utf-8"), re.M | re.S)
     exec(block, page := {})
@@ -28,4 +27,4 @@ def test_the_block_finds_the_posterior():
             x, y = (drawn - mean) ** power, (known - mean) ** power
             average, error = reference.mean(y)
             apart = (x.mean() - average) / np.hypot(az.mcse(x), error)
-            assert abs(apart) < LIMIT, f"{name}, power {power}: {apart:.1f} errors"
+            assert abs(apart) < 5, f"{name}, power {power}: {apart:.1f} errors"
