@@ -1,11 +1,9 @@
 """The posterior of the tutorial's data by importance sampling, without the tutorial.
 
-With the categories summed out six parameters are free, p[0], p[1], means[0..2] and sd,
-and the priors of p and sd are flat. Draws come from a multivariate Student t
-distribution, each weighted by posterior over proposal, which is nowhere infinite. The
-first proposal is a guess; each further one has the mean and the covariance of the draws
-before, whose largest hundredth count alike, so that no few of them decide. No optimizer
-has a part in it, whose last step would depend on the processor.
+Six parameters are free: p[0], p[1], means[0..2] and sd. Draws come from a multivariate
+Student t distribution, each weighted by posterior over proposal. The first proposal is
+a guess; each further one has the mean and the covariance of the draws before, whose
+largest hundredth count alike. An optimizer's last step would depend on the processor.
 
 Sources: Owen, "Monte Carlo theory, methods and examples", chapter 9,
 https://artowen.su.domains/mc/; Vehtari and others, "Pareto smoothed importance

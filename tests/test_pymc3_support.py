@@ -3,15 +3,19 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pymc3 as pm
 import pytest
+import theano
 import theano.tensor as tt
 from conftest import ROOT, defined
 from scipy import stats
 from theano.graph.op import COp
+from theano.link.c.basic import CLinker
 
+from mixtures import pymc3_support
 from mixtures.pymc3_support import independent_terms
 
 K = 3
@@ -169,6 +173,12 @@ def test_the_import_is_silent_or_says_what_to_do(before, said):
     command = [sys.executable, "-c", f"import sys\n{before}\n{IMPORT}"]
     ended = subprocess.run(command, cwd=ROOT, text=True, stderr=subprocess.PIPE)
     assert re.search(said, ended.stderr)
+
+
+def test_headers_are_read_once():
+    theano.function([], theano.shared(P) + 1)
+    read = Path(theano.config.compiledir, "headers.h.gch").exists()
+    assert read == (CLinker.compile_args is pymc3_support.with_headers_read)
 
 
 def test_building_a_model_compiles_nothing(monkeypatch):
