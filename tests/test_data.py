@@ -65,7 +65,6 @@ REFUSED = {
     "masked": (np.ma.masked_greater([1, 2, 3], 2), r"data\[2\] is missing"),
     "infinite": ([1, 2, -np.inf], r"data\[2\] is -inf: leave infinite values out"),
     "empty": ([], "data is empty"),
-    "one value": ([5], "All values of data are 5"),
     "all the same": ([0.1] * 9, "All values of data are 0.1"),
     "1e20 for missing": ([*NORMAL / 9, 1e20], r"The value 1e\+20 .*leave it out"),
     "largest int32": ([*RNG.normal(50, 3, 300), 2**31 - 1], "The value 2147483647 "),

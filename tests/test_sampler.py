@@ -191,6 +191,7 @@ REFUSED = {
     "chains = 1: .* from 2": dict(chains=1),
     "draws = 0": dict(draws=0),
     r"data\[303\] is missing": dict(data=[*Y, np.nan]),
+    "tune = -1": dict(tune=-1),
     "places = 9": dict(places=9),
     "3 weights over 0.4 cannot sum to one": dict(min_weight=0.4),
     "leave min_weight at 0": dict(k=[0.5, 0.5], min_weight=0.1),
