@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 FINE_CELLS = 2**14  # of the grid on which long arrays are counted
-SORTED_WHOLE = 200_000  # values that are sorted rather than counted on that grid
+COUNTED_WHOLE = 200_000  # values that are counted exactly rather than on that grid
 LARGEST = 1e300  # of which a float still holds multiples and sums
 TOO_LARGE = "The values of data are too large for a computer: rescale them."
 FAR = 1e6  # times the distance of the rest: a value there stands for something else
@@ -191,22 +191,18 @@ def counted(values, most, blocks=1):
     kept = dict(parts=np.zeros((3, 0)), some=values[:0], missing=missing)
     if not values.size:
         return kept
-    some = values[:: 1 + values.size // SORTED_WHOLE]
+    some = values[:: 1 + values.size // COUNTED_WHOLE]
     few = some[:: 1 + some.size // (20 * most)]
     # a copy: a view would keep all of the block in the worker's memory
     kept.update(some=few[:: 1 + blocks * few.size // (20 * most + 1)].copy())
     kept.update(low=values.min(), high=values.max())
     if max(-kept["low"], kept["high"]) > LARGEST:
         raise ValueError(TOO_LARGE)
-    if values.size > SORTED_WHOLE and len(np.unique(few)) > 2 * most:
+    if values.size > COUNTED_WHOLE and len(np.unique(few)) > 2 * most:
         kept["parts"] = merged(counted_on_grid(values, some), 4 * most)
         return kept
-    if values.size > SORTED_WHOLE:  # hashing is linear where sorting is not
-        counts = pd.Series(values).value_counts(sort=False)
-        different, count = counts.index.to_numpy(), counts.to_numpy()
-    else:
-        different, count = np.unique(values, return_counts=True)
-    parts = np.array([count, different, np.zeros(len(count))])
+    counts = pd.Series(values).value_counts(sort=False)  # linear, as sorting is not
+    parts = np.array([counts, counts.index, np.zeros(len(counts))], dtype=float)
     kept["parts"] = merged(parts, 4 * most)
     return kept
 

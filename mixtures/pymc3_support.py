@@ -83,7 +83,8 @@ def with_headers_read(linker, compile_args=CLinker.compile_args):
     In place of `CLinker.compile_args`: half of the time of a small module is reading.
     Source: "Using Precompiled Headers" in the manual of GCC.
     """
-    given, header = compile_args(linker), Path(theano.config.compiledir, "headers.h")
+    given, name = compile_args(linker), f"headers_with_numpy_{np.__version__}.h"
+    header = Path(theano.config.compiledir, name)
     if not header.exists():
         header.write_text("".join(f"#include <{name}>\n" for name in HEADERS))
         new = header.with_suffix(f".{os.getpid()}")

@@ -177,8 +177,8 @@ def test_the_import_is_silent_or_says_what_to_do(before, said):
 
 def test_headers_are_read_once():
     theano.function([], theano.shared(P) + 1)
-    read = Path(theano.config.compiledir, "headers.h.gch").exists()
-    assert read == (CLinker.compile_args is pymc3_support.with_headers_read)
+    read = [*Path(theano.config.compiledir).glob("headers*.gch")]
+    assert bool(read) == (CLinker.compile_args is pymc3_support.with_headers_read)
 
 
 def test_building_a_model_compiles_nothing(monkeypatch):
