@@ -87,7 +87,7 @@ class Model:
         k, alpha = np.arange(1, len(self.prior) + 1), self.alpha
         with np.errstate(divide="ignore"):  # a number that is impossible
             log_prior = np.log(self.prior)
-        # of weights and names: log k! Gamma(k alpha) / Gamma(alpha)^k, and of means
+        # of weights and names: log k! Gamma(k alpha) / Gamma(alpha)^k
         self.of_number = log_prior + gammaln(k + 1) + gammaln(k * alpha)
         self.of_number -= k * gammaln(alpha)
         if self.own_widths:  # over the probability that k widths are over the floor

@@ -349,6 +349,8 @@ def test_figures_are_of_the_column_and_the_draws(step):
     first, second, both = (line.get_xydata().T for line in ax.lines)
     expected = 0.4 * np.exp(-((first[0] + 5) ** 2) / 2) / (2 * np.pi) ** 0.5
     assert np.allclose(first[1], expected)
+    band = ax.collections[0].get_paths()[0].get_extents()
+    assert band.y1 == pytest.approx(first[1].max())
     assert np.allclose(first[1] + second[1], both[1])
     found.plot_replicates(replicates)
     high, edges, low = replicates.patches[0].get_data()
