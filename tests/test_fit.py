@@ -125,6 +125,7 @@ def test_one_group_is_one_cluster_and_trusted():
 def test_what_never_moves_is_certain():
     found = mx.fit(np.r_[5 + 1e-3 * rng().standard_normal(199), 100.0])
     assert found.trusted and "2 clusters" in found.verdict, found.verdict
+    assert found.clusters["weight"][1] == pytest.approx(2 / 202, rel=0.1)
 
 
 def test_a_constant_has_no_r_hat_but_chains_that_stand_apart_do():
@@ -320,8 +321,7 @@ def test_good_draws_have_a_small_r_hat_and_a_large_effective_size():
     shift = 0.1 * np.linspace(-1, 1, 16)[:, None, None]  # of standard deviations
     for size, fits in ((0, True), (0.05, True), (0.4, False)):
         assert results.good(*results.checks(drawn(NORMAL + size * shift))) == fits
-    r_hat, effective = results.checks(drawn(NORMAL[:, 40:56], draws=16))
-    assert r_hat < 1.005 and not results.good(r_hat, effective)
+    assert results.good(1.01, 400) and not results.good(1, 399)
 
 
 def test_the_falling_prior_is_that_of_its_authors():
