@@ -72,7 +72,7 @@ def in_python(evaluate):
 
 
 # The test value of each new node, as PyMC3 wants it, and the value of what is constant:
-# of the four minutes that Theano would compile in the tutorial they are nearly three.
+# to compile for each of them would take minutes more of the tutorial's first run.
 theano_op.compute_test_value = in_python(theano_op.compute_test_value)
 constant_folding.fn = in_python(constant_folding.fn)
 

@@ -82,7 +82,10 @@ class Execution:
         from nbformat.v4 import new_code_cell
 
         self.notebook.cells.append(cell := new_code_cell(code))
-        return self.client.execute_cell(cell, len(self.notebook.cells) - 1).outputs
+        try:
+            return self.client.execute_cell(cell, len(self.notebook.cells) - 1).outputs
+        finally:
+            self.notebook.cells.pop()
 
 
 def executed_in_a_kernel(notebook, folder):

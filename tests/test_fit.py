@@ -50,10 +50,8 @@ def two():
 def drawn(means, p=0.5, sd=1.0, clusters=2, draws=500):
     """Draws of 16 chains; means, p and sd broadcast to (chain, draw, cluster)."""
     shape, dims = (16, draws, clusters), ("chain", "draw", "cluster")
-    names = dict(p=p, means=means, sd=sd)
-    return xr.Dataset(
-        {name: (dims, np.broadcast_to(x, shape)) for name, x in names.items()}
-    )
+    each = dict(p=p, means=means, sd=sd).items()
+    return xr.Dataset({name: (dims, np.broadcast_to(x, shape)) for name, x in each})
 
 
 def made(draws, values=TWO, trusted=False, occupied=None, largest=10):
@@ -288,8 +286,7 @@ def test_togetherness_needs_no_names(two):
     assert together.iloc[0, 1] > 0.8 and together.iloc[0, 2] < 0.01
     assert list(together.columns) == list(together.index) == [-5, -4, 5]
     assert two.together().shape == (9, 9)
-    look = results.places_to_look(two.column)
-    low, high = two.column.low, two.column.high
+    look, (low, high) = results.places_to_look(two.column), (TWO.min(), TWO.max())
     assert np.allclose(look[20:], np.linspace(low, high, 20)) and look.max() == high
 
 
