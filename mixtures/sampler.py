@@ -40,11 +40,14 @@ class State:
 
     def taken(self, order):
         """The state with its clusters in another order, (chains, k)."""
-        each = (np.take_along_axis(x, order, 1) for x in (self.p, self.means, self.sd))
+        rows = np.arange(len(order))[:, None]
+        each = (x[rows, order] for x in (self.p, self.means, self.sd))
         return State(*each, self.number)
 
     def resized(self, width):
         """The state with room for so many clusters a chain."""
+        if self.p.shape[1] == width:
+            return self
         each = zip((self.p, self.means, self.sd), (0.0, 0.0, 1.0))
         return State(*(resized(x, width, value) for x, value in each), self.number)
 
@@ -161,7 +164,7 @@ def truncated_gamma(rng, shape, rate, low, high):
         near = np.exp(np.log1p(u * np.expm1(-np.abs(slope) * width)) / slope)
         near *= np.where(below, high, low)
         drawn[out] = np.where(below | above, near, drawn[out])
-    return np.clip(drawn, low, high)
+    return np.minimum(np.maximum(drawn, low), high)
 
 
 def drawn_index(rng, weights):
@@ -275,21 +278,21 @@ def pairs(x):
     return 2 * near / np.maximum(near.sum(axis=(1, 2), keepdims=True), TINY)
 
 
-def propose(model, x, number, grow):
+def propose(model, x, number, pair, grow):
     """Split a cluster in the chains in which `grow`, merge two in the others.
 
     A part leaves a cluster, or is taken up by a heavier one. The two keep the weight,
     mean and variance of the whole, or the variance of all clusters if it is one.
     x : weights, means and variances, (3, chains, k), with room for another cluster
-    Returns the new x and the logarithm of the ratio of proposals.
+    pair : `pairs` of x
+    Returns the new x, its pairs and the logarithm of the ratio of proposals.
     """
     rng, rows, (_, chains, k) = model.rng, np.arange(x.shape[1]), x.shape
     # a and b: where the part and the rest are; a split takes the first free place
-    a, b = np.minimum(number, k - 1), drawn_index(rng, x[0])
-    pair = pairs(x[:, ~grow])
-    i, j = np.divmod(drawn_index(rng, pair.reshape(len(pair), k * k)), k)
-    lighter = x[0, ~grow, i] < x[0, ~grow, j]
-    a[~grow], b[~grow] = np.where(lighter, [i, j], [j, i])
+    i, j = np.divmod(drawn_index(rng, pair.reshape(chains, k * k)), k)
+    lighter = x[0, rows, i] < x[0, rows, j]
+    split = np.minimum(number, k - 1), drawn_index(rng, x[0])
+    a, b = np.where(grow, split, np.where(lighter, [i, j], [j, i]))
     part, (weight, mean, variance) = x[:, rows, a], x[:, rows, b]
     weight = np.where(grow, weight, weight + part[0])
     share = np.where(grow, rng.random(chains) ** 2 / 2, part[0] / weight)
@@ -315,9 +318,10 @@ def propose(model, x, number, grow):
     new[:, rows[~grow], number[~grow] - 1] = [[0], [0], [1]]
     if not model.own_widths:
         new[2] = np.where(grow, widths[0], total)[:, None]
-    picked = pairs(np.where(grow[:, None], new, x))[rows, a, b]
-    log_ratio = np.log(picked) + log_split_ratio(model, share, away, total, size)
-    return new, np.where(grow, 1, -1) * log_ratio
+    new_pair = pairs(new)
+    log_ratio = np.log(np.where(grow[:, None, None], new_pair, pair)[rows, a, b])
+    log_ratio += log_split_ratio(model, share, away, total, size)
+    return new, new_pair, np.where(grow, 1, -1) * log_ratio
 
 
 def log_split_ratio(model, share, away, total, size):
@@ -346,16 +350,17 @@ def split_and_merge(model, state, moves):
         return log_likelihood(model, *each) + log_prior(model, *each, number)
 
     with np.errstate(all="ignore"):
-        value = log_target(x, number)
+        value, pair = log_target(x, number), pairs(x)
         for _ in range(moves):
             if model.unknown:
                 grow = model.rng.random(len(number)) < 0.5
-                new, log_ratio = propose(model, x, number, grow)
+                new, new_pair, log_ratio = propose(model, x, number, pair, grow)
                 other = number + np.where(grow, 1, -1)
             else:
-                merged, back = propose(model, x, number, ~all_chains)
-                new, forth = propose(model, merged, number - 1, all_chains)
-                other, log_ratio = np.where(number > 1, number, 0), back + forth
+                merged, at, back = propose(model, x, number, pair, ~all_chains)
+                split = propose(model, merged, number - 1, at, all_chains)
+                new, new_pair, log_ratio = *split[:2], back + split[2]
+                other = np.where(number > 1, number, 0)
             possible = (other > 0) & (other <= len(model.prior))
             other = np.where(possible, other, number)
             after = log_target(new, other)
@@ -363,6 +368,7 @@ def split_and_merge(model, state, moves):
             yes = possible & (np.log(model.rng.random(len(number))) < odds)
             number, value = np.where(yes, other, number), np.where(yes, after, value)
             x = np.where(yes[:, None], new, x)
+            pair = np.where(yes[:, None, None], new_pair, pair)
     return State(x[0], x[1], np.sqrt(x[2]), number).resized(number.max())
 
 

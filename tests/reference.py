@@ -16,11 +16,11 @@ from scipy import stats
 NAMES = ["p[0]", "p[1]", "p[2]", "sd", "means[0]", "means[1]", "means[2]"]
 
 
-def simulate(seed=8927):
-    """The tutorial's data, shape (500,)."""
+def simulate(seed=8927, n=500):
+    """The tutorial's data, shape (n,)."""
     rng = np.random.default_rng(seed)
-    v = rng.integers(0, 3, 500)
-    return np.array([-5, 0, 5])[v] + rng.standard_normal(500)
+    v = rng.integers(0, 3, n)
+    return np.array([-5, 0, 5])[v] + rng.standard_normal(n)
 
 
 def log_posterior(theta, y):

@@ -157,12 +157,10 @@ def test_ranks_tell_a_right_sampler_from_a_wrong_one(executed):
 
 
 def test_costs_are_those_of_their_own_runs(executed):
-    """Where clusters overlap no run is long enough, as is said."""
     costs, close = executed.evaluate("(costs, close)")
     np.testing.assert_allclose(close, simulate() - 0.6 * CENTERS[V])
-    runs = "trace.posterior nuts.posterior fit"
-    runs += " trace_2.posterior nuts_2.posterior by_gibbs"
-    for (key, row), run in zip(costs.items(), runs.split(), strict=True):
+    runs = "fit nuts.posterior trace.posterior fit_2 nuts_2.posterior".split()
+    for (key, row), run in zip(costs.items(), runs, strict=True):
         run, trusted = executed.evaluate(f"{run}[names]"), key[0] == "Figure 1"
         ess = int(az.ess(run).to_array().min())
         assert (row["draws"], row["ESS"]) == (run["sd"].size, ess)
@@ -207,7 +205,7 @@ def test_twenty_million_rows(executed):
 def test_exercise_1():
     found = []
     for y in (simulate(), simulate() - 0.4 * CENTERS[V]):
-        run = mx.gibbs(y, 3, PRIORS, min_weight=0.1, draws=1_000)
+        run = mx.gibbs(y, 3, PRIORS, min_weight=0.1, draws=500)
         draws = [run[x].values[:, ::20] for x in ("p", "means", "sd")]
         curve = averaged(terms(np.linspace(-7, 7, 500), *draws))[0]
         certain = averaged(terms(y, *draws)).max(axis=0) > 0.95
@@ -225,7 +223,8 @@ def test_exercise_4():
 
 def test_exercise_5(executed):
     velocities, numbers = executed.evaluate("velocities"), []
+    how = dict(own_widths=True, chains=8, draws=400, **mx.falling_prior(8))
     for column in (velocities, velocities[7:]):
-        run = mx.gibbs(column, **mx.falling_prior(8), own_widths=True, draws=1_000)
+        run = mx.gibbs(column, **how)
         numbers.append(np.bincount(np.ravel(run["occupied"])).argmax())
     assert numbers == [3, 2]
