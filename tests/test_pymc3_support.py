@@ -189,9 +189,10 @@ def test_headers_are_read_once_and_modules_found_again():
 
 
 def test_metropolis_compares_with_all_terms_that_a_variable_enters():
-    priors, at = dict(center=0, scale=3, widest=5), {"means": np.array([0.3, 0.9])}
+    priors = dict(center=0, scale=3, widest=5)
     model = defined("mixture_model", np=np, pm=pm, tt=tt)(Y, 2, priors, 0)
-    at, variables = {**model.test_point, **at}, [model[x] for x in ("p", "sd", "means")]
+    at = {**model.test_point, "means": np.array([0.3, 0.9])}
+    variables = [model[x] for x in ("p", "sd", "means")]
     for step in pm.Metropolis(variables, model=model).methods:
         for variable, shared in step.shared.items():
             shared.set_value(at[variable])
