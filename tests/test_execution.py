@@ -22,6 +22,8 @@ def outputs(cell):
     show, and of some cells without numbers and the blanks that align them."""
     said = []
     for out in cell.outputs:
+        if out.get("name") == "stderr":  # progress, and what samplers say of their luck
+            continue
         lines = re.split(r"[\r\n]", out.get("text", ""))
         lines = [line for line in lines if not re.search(r"\d%\||^ *$", line)]
         said += [out.name, *lines] if lines else []
