@@ -1,7 +1,8 @@
 """Bayesian mixtures of normal distributions for a column of numbers."""
 
-from .data import as_column, range_priors
-from .results import Fit, falling_prior, fit
+from .data import as_column
+from .fit import Fit, fit
+from .model import falling_prior, range_priors
 from .sampler import gibbs
 
 __all__ = ["Fit", "as_column", "falling_prior", "fit", "gibbs", "range_priors"]

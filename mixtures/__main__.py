@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from .results import fit
+from .fit import fit
 
 
 def read(path):

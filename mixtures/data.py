@@ -25,6 +25,7 @@ class Column:
     size : number of values
     low, high : smallest and largest value, in the data's units
     step : the resolution of the values, in the data's units (see `resolution`)
+    missing : number of values that were left out
     """
 
     count: np.ndarray
@@ -36,6 +37,7 @@ class Column:
     low: float
     high: float
     step: float
+    missing: int = 0
 
     @property
     def floor(self):
@@ -288,7 +290,7 @@ def _one_block(block, most, blocks):
     return np.array([counted(block, most, blocks), None], dtype=object)[:1]
 
 
-def as_column(data, most=1_000):
+def as_column(data, most=1_000, leave_out=False):
     """A column as places with counts.
 
     data : array, list or Series of numbers, (n,), or a Dask array or Dask column; a
@@ -298,6 +300,7 @@ def as_column(data, most=1_000):
         of the clusters, taken at the place's middle. That is good where every cluster
         is wider than the places that it covers, as a second run with twice as many
         shows, and not for a cluster that is narrower than a place.
+    leave_out : whether to leave missing values out, but of Dask's
 
     Raises ValueError for what is not a column of numbers, for missing, infinite and
     fill values, and if all values are the same.
@@ -309,12 +312,13 @@ def as_column(data, most=1_000):
     else:
         values = checked_values(data)
         missing = np.flatnonzero(np.isnan(values))
-        if missing.size:
+        if missing.size and not leave_out:
             raise ValueError(
                 f"data[{missing[0]}] is missing ({missing.size:,} such in all): leave "
                 "missing values out, as pd.Series(data).dropna() does."
             )
         found = [counted(values, most)]
+    missing = sum(one["missing"] for one in found)
     found = [one for one in found if one["parts"].size]
     if not found:
         raise ValueError("data is empty: give a column with at least two values.")
@@ -336,16 +340,17 @@ def as_column(data, most=1_000):
         (count * ((z / unit) ** 2 + (sd / unit) ** 2)).sum() / count.sum()
     )
     size = int(count.sum())
-    return Column(count, z / scale, sd / scale, location, scale, size, low, high, step)
+    return Column(
+        count, z / scale, sd / scale, location, scale, size, low, high, step, missing
+    )
 
 
-def range_priors(data):
-    """Priors from the range R of data: means ~ Normal(middle, R), widths up to R.
+def places_to_look(column, n=20):
+    """Values all over a column: quantiles and an even grid."""
+    even = np.linspace(column.low, column.high, n)
+    return np.r_[column.quantile(np.linspace(0, 1, n)), even]
 
-    Of own widths R is the scale in the prior of Richardson and Green (1997). Returns a
-    dictionary: center, scale and widest, in the data's units.
-    """
-    column = as_column(data)
-    width = column.high - column.low
-    center = column.low + width / 2
-    return dict(center=center, scale=width, widest=width)
+
+def refuse(applies, complaint):
+    if applies:
+        raise ValueError(complaint)

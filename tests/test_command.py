@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from package_helpers import interrupt_sweep
 
-from mixtures import results
+from mixtures import report, trust
 from mixtures.__main__ import main
 
 QUICK = ["--clusters", "2", "--seconds", "20", "--seed", "1"]
@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_fit_in_a_process_of_its_own(folder):
     command = [sys.executable, "-m", "mixtures", "two.csv", "length", *QUICK]
-    environment = os.environ | {"PYTHONPATH": str(Path(results.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(report.__file__).parents[1])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not done.stderr.replace("\r", "").strip(" ") or "%|" in done.stderr
@@ -96,7 +96,7 @@ def test_what_cannot_be_read_is_said(folder, capsys, file, content, column, said
 
 
 def test_a_folder_is_tried_before_sampling(folder, capsys, monkeypatch):
-    monkeypatch.setattr(results.Chains, "sweep", None)
+    monkeypatch.setattr(trust.Chains, "sweep", None)
     assert main(["two.csv", "length", "--out", "two.csv/result"]) == 2
     assert "cannot be written" in capsys.readouterr().err
 
@@ -105,7 +105,7 @@ def test_a_failure_while_writing_leaves_nothing(folder, monkeypatch, capsys):
     def full(_):
         raise OSError(28, "No space left on device", "report.html")
 
-    monkeypatch.setattr(results, "report", full)
+    monkeypatch.setattr(report, "report", full)
     assert main(["two.csv", "length", *QUICK]) == 2
     assert "report.html: No space left" in capsys.readouterr().err
     assert not list(Path("result").iterdir())

@@ -2,7 +2,6 @@
 
 import time
 import warnings
-from types import SimpleNamespace
 
 import dask.array as da
 import dask.dataframe as dd
@@ -15,8 +14,10 @@ from package_helpers import interrupt_sweep
 from scipy.special import beta
 
 import mixtures as mx
-from mixtures import results
-from mixtures.data import as_column
+from mixtures import posterior, trust
+from mixtures import report as reports
+from mixtures.fit import Fit
+from mixtures.data import as_column, places_to_look
 
 
 def rng(seed=0):
@@ -36,7 +37,7 @@ TWO = groups((-5, 1, 60), (5, 1, 40))
 def processor_time():
     """Seconds are those of the processor, so that a busy machine changes nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results.time, "monotonic", time.process_time)
+        patch.setattr(trust.time, "monotonic", time.process_time)
         yield
 
 
@@ -58,16 +59,15 @@ def made(draws, values=TWO, trusted=False, occupied=None, largest=10):
     """A `Fit` of draws that were not sampled; occupied: (chain, draw)."""
 
     def run(reported, trusted=None):
-        checks = results.checks(reported)
-        trusted = results.good(*checks) if trusted is None else trusted
-        more = dict(all_draws=draws, checks=checks, trusted=trusted, interrupted=False)
-        return SimpleNamespace(draws=reported, **more)
+        checks = trust.checks(reported)
+        trusted = trust.good(*checks) if trusted is None else trusted
+        return trust.Run(draws, reported, checks, trusted)
 
     number = None
     if occupied is not None:
         number = run(xr.Dataset({"occupied": (("chain", "draw"), occupied)}))
     column, of_draws = as_column(values), run(draws, trusted)
-    return results.Fit(column, values, None, of_draws, number, largest, 0)
+    return Fit(column, values, None, of_draws, number, largest)
 
 
 WIDTHS = ((0, 1, 350), (0, 5, 150)), ((0, 0.3, 200), (0, 2, 200), (0, 12, 200))
@@ -92,7 +92,7 @@ def test_names_are_those_of_the_groups_for_any_number_of_clusters():
     order = r.permuted(np.broadcast_to(np.arange(k), p.shape), axis=2)
     mixed = [np.take_along_axis(np.broadcast_to(x, p.shape), order, 2)
              for x in (means + 0 * p, p, sd)]  # fmt: skip
-    named = results.relabeled(drawn(*mixed, k, 50), np.linspace(-5, 45, 60))
+    named = posterior.relabeled(drawn(*mixed, k, 50), np.linspace(-5, 45, 60))
     for name in ("sd", "means"):
         assert (np.ptp(named[name].values, axis=(0, 1)) == 0).all()
     assert (np.diff(named["means"].values[0, 0]) >= 0).all()
@@ -102,8 +102,8 @@ def test_names_settle_where_clusters_of_one_mean_are_alike():
     values = groups((0, 0.3, 200), (0, 1, 200), (0, 4, 200))
     draws = mx.gibbs(values, 3, own_widths=True, chains=8, draws=1_000)
     at = np.quantile(values, np.linspace(0, 1, 40))
-    named = results.relabeled(draws, at)
-    again = results.relabeled(named.isel(draw=slice(None, None, -1)), at)
+    named = posterior.relabeled(draws, at)
+    again = posterior.relabeled(named.isel(draw=slice(None, None, -1)), at)
     same = (again["sd"][:, ::-1].values == named["sd"].values).mean()
     assert same > 0.999, same
 
@@ -121,9 +121,9 @@ def test_what_never_moves_is_certain():
 
 
 def test_a_constant_has_no_r_hat_but_chains_that_stand_apart_do():
-    assert results.checks(drawn(np.arange(2.0))) == (1, np.inf)
+    assert trust.checks(drawn(np.arange(2.0))) == (1, np.inf)
     apart = np.arange(16.0)[:, None, None] + 1e-3 * rng().random((16, 500, 2))
-    assert results.checks(drawn(apart))[0] > 2
+    assert trust.checks(drawn(apart))[0] > 2
 
 
 def test_chains_with_different_answers_are_counted():
@@ -131,7 +131,7 @@ def test_chains_with_different_answers_are_counted():
     assert not found.trusted
     assert "2 different answers" in found.verdict and "log-lik" in found.verdict
     assert "seconds" not in found.verdict
-    answers = results.different_answers(found.draws, found.column)
+    answers = trust.different_answers(found.draws, found.column)
     assert sum(n for n, _ in answers) == 16 and answers == sorted(answers)[::-1]
 
 
@@ -198,7 +198,7 @@ def test_few_values_are_fitted(values):
     ],
 )
 def test_advice_fits_the_column(values, said):
-    given = results.advice(as_column(values))
+    given = trust.advice(as_column(values))
     assert said in given and bool(said) == bool(given)
 
 
@@ -227,7 +227,7 @@ def test_what_cannot_be_fitted_is_refused_in_a_sentence(given, said):
 
 def test_whole_numbers_of_any_type_are_taken():
     found = mx.fit(pd.array([1, 2, None, 11, 12] * 9, "Int64"), 2.0, True, 10.0, 0.5)
-    assert len(found.clusters) == 2 and found.missing == 9
+    assert len(found.clusters) == 2 and found.column.missing == 9
     assert "9 missing left out" in found.verdict and found.number is None
     assert len(mx.fit([1, 2, 3.5], largest=1, seconds=0.5).clusters) == 1
 
@@ -277,7 +277,7 @@ def test_togetherness_needs_no_names(two):
     assert together.iloc[0, 1] > 0.8 and together.iloc[0, 2] < 0.01
     assert list(together.columns) == list(together.index) == [-5, -4, 5]
     assert two.together().shape == (9, 9)
-    look, (low, high) = results.places_to_look(two.column), (TWO.min(), TWO.max())
+    look, (low, high) = places_to_look(two.column), (TWO.min(), TWO.max())
     assert np.allclose(look[20:], np.linspace(low, high, 20)) and look.max() == high
 
 
@@ -297,7 +297,7 @@ def test_tables_are_those_of_the_draws():
     assert error == pytest.approx((share * (1 - share) / number.size) ** 0.5, rel=0.2)
     found.clusters["sd"] = 1e-6  # then means need more digits
     assert found.digits == 8 and f"{table['mean'][1]:.8g}" in repr(found)
-    answers, density = results.different_answers(found.draws, found.column), 0
+    answers, density = trust.different_answers(found.draws, found.column), 0
     for p, mean in zip((0.4, 0.6), NORMAL[:, -20:].reshape(-1, 2, 1).swapaxes(0, 1)):
         density += p * np.exp(-(((TWO - mean) / 2) ** 2) / 2) / (8 * np.pi) ** 0.5
     assert answers == [(16, pytest.approx(np.log(density).sum(1).mean()))]
@@ -306,8 +306,8 @@ def test_tables_are_those_of_the_draws():
 def test_good_draws_have_a_small_r_hat_and_a_large_effective_size():
     shift = 0.1 * np.linspace(-1, 1, 16)[:, None, None]  # of standard deviations
     for size, fits in ((0, True), (0.05, True), (0.4, False)):
-        assert results.good(*results.checks(drawn(NORMAL + size * shift))) == fits
-    assert results.good(1.01, 400) and not results.good(1, 399)
+        assert trust.good(*trust.checks(drawn(NORMAL + size * shift))) == fits
+    assert trust.good(1.01, 400) and not trust.good(1, 399)
 
 
 def test_the_falling_prior_is_that_of_its_authors():
@@ -337,7 +337,7 @@ def test_figures_are_of_the_column_and_the_draws(step):
     band = ax.collections[0].get_datalim(ax.transData)
     assert band.y1 == pytest.approx(first[1].max())
     assert np.allclose(first[1] + second[1], both[1])
-    found.plot_replicates(replicates)
+    reports.plot_replicates(found, replicates)
     high, edges, low = replicates.patches[0].get_data()
     heights, *_ = replicates.patches[1].get_data()
     assert heights.sum() == 1_000

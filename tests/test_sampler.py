@@ -16,7 +16,8 @@ from package_helpers import interrupt_sweep
 from scipy import stats
 
 from mixtures import as_column, gibbs, sampler
-from mixtures.sampler import Chains, Model, State
+from mixtures.model import Model, State, log_likelihood, model_of
+from mixtures.sampler import Chains
 
 N = 12  # points in each simulated data set
 FALLING = dict(prior=[0.4, 0.3, 0.2, 0.1], alpha=1 / np.arange(1, 5))
@@ -37,7 +38,7 @@ def model_for(y, **more):
     given = dict(alpha=1.0, floor=1e-6, own_widths=False, min_weight=0) | more
     given["prior"] = np.array(given["prior"], float)
     given["alpha"] = np.broadcast_to(given["alpha"], given["prior"].shape)
-    return Model(y, one, 0 * one, center=1.0, scale=2.0, widest=3.0, **given)
+    return Model(z=y, count=one, variance=0 * one, center=1.0, scale=2.0, widest=3.0, **given)
 
 
 def from_the_prior(model, sets):
@@ -264,7 +265,7 @@ def test_places_shift_no_posterior_mean():
     category = rng.choice(3, n, p=p)
     y = rng.normal(means[category], sd[category])
     columns = as_column(y, n), as_column(y, 500)
-    models = [sampler.model_of(one, 3, None, True, 0, 1, rng) for one in columns]
+    models = [model_of(one, 3, None, True, 0, 1, rng) for one in columns]
     assert [model.z.size for model in models] == [n, len(columns[1].count)]
 
     def change(x):
@@ -272,7 +273,7 @@ def test_places_shift_no_posterior_mean():
         for model, one in zip(models, columns):
             p, means, sd = x[:, None]
             of_model = p, (means - one.location) / one.scale, sd / one.scale
-            found.append(sampler.log_likelihood(model, *of_model)[0])
+            found.append(log_likelihood(model, *of_model)[0])
         return found[1] - found[0]
 
     errors = np.array([np.sqrt(p * (1 - p)), sd / np.sqrt(p), sd / np.sqrt(2 * p)])

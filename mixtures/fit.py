@@ -1,0 +1,137 @@
+"""A fit of a column, and what it says."""
+
+import numbers
+import textwrap
+
+import numpy as np
+import pandas as pd
+
+from . import report
+from .data import as_column, checked_values, refuse
+from .posterior import ENDS, log_components, membership_function, shares, thinned
+from .trust import advice, answer, doubt, number_table, sampled
+
+PLACES = 400  # of values
+
+
+class Fit:
+    """What a mixture says of a column; `fit` makes it.
+
+    trusted : whether the answer can be trusted; verdict : one sentence, with the reason
+    number : the probability of each number of clusters, or None if it was given
+    clusters : weight, mean and standard deviation of each cluster, with intervals
+    draws : the draws behind it, an xarray.Dataset with dims chain, draw and cluster
+    """
+
+    def __init__(self, column, data, name, run, number_run=None, largest=10):
+        self.column, self.data, self.draws = column, data, run.draws
+        self.name = ("" if name is None else str(name)).strip() or "value"
+        # of which togetherness is told: of any number of clusters if it was unknown
+        self.all_draws = (number_run or run).all_draws if number_run else run.draws
+        self.interrupted = any(one.interrupted for one in (number_run or run, run))
+        self.number = number_table(number_run, largest) if number_run else None
+        self.clusters = self._table_of_clusters()
+        why = doubt(column, run, number_run, self.number)
+        self.trusted = not why
+        self.verdict = f"Not trusted: {why} What was found: " if why else "Trusted: "
+        self.verdict += answer(len(self.clusters), self.number, column.missing)
+        self.verdict += f".{advice(column)}"
+
+    def _table_of_clusters(self):
+        table = {}
+        for title, name in (("weight", "p"), ("mean", "means"), ("sd", "sd")):
+            x = self.draws[name].broadcast_like(self.draws["p"]).values
+            table[title] = x.mean(axis=(0, 1))
+            for q in ENDS:
+                table[f"{title} {100 * q:.0f} %"] = np.quantile(x, q, axis=(0, 1))
+        return pd.DataFrame(table).rename_axis("cluster")
+
+    def membership(self, values=None):
+        """The likeliest cluster of each value, its probability and that of each.
+
+        values : numbers, (n,), or a Dask array or column, whose answer is a lazy Dask
+            array (n, clusters); without them the fitted column, one row a row of it, by
+            its index, blank where a value is missing
+        """
+        function = membership_function(self, values is None)
+        values = self.data if values is None else values
+        if hasattr(values, "dask"):
+            values = getattr(values, "to_dask_array", lambda: values)()
+            chunks = values.chunks[0], (len(self.clusters),)
+            return values.map_blocks(function, dtype=float, chunks=chunks, new_axis=1)
+        each = function(checked_values(values))
+        index = values.index if isinstance(values, pd.Series) else None
+        table = pd.DataFrame(each, index).add_prefix("cluster ")
+        best = pd.Series(each.argmax(axis=1), table.index, "Int64")
+        table.insert(0, "cluster", best.where(~np.isnan(each[:, 0])))
+        table.insert(1, "probability", each.max(axis=1))
+        return table
+
+    def together(self, values=None):
+        """The probability that points at two values share a cluster, as a table.
+
+        It needs no names and averages over the number of clusters if that was unknown.
+        Source: Wade and Ghahramani (2018), doi:10.1214/17-BA1073.
+        values : numbers, (n,); without them nine quantiles of the column
+        """
+        if values is None:
+            values = np.unique(self.column.quantile(np.linspace(0.05, 0.95, 9)))
+        each = shares(log_components(checked_values(values), thinned(self.all_draws)))
+        together = np.einsum("skv,skw->vw", each, each) / len(each)
+        return pd.DataFrame(together, values, values)
+
+    def plot(self, ax=None):
+        """The column and the clusters, with bands that hold 94 % of the posterior."""
+        return report.plot_clusters(self, ax)
+
+    @property
+    def label(self):
+        return self.name.replace("$", r"\$")  # no formula
+
+    def save(self, folder, frame=None):
+        """Write clusters.csv, number.csv, membership.csv and report.html, all or none.
+
+        frame : a table whose columns membership.csv keeps before its own
+        Raises OSError if the folder cannot be written.
+        """
+        report.save(self, folder, frame)
+
+    @property
+    def digits(self):
+        """How many significant digits of means tell them apart."""
+        ratio = np.abs(self.clusters["mean"]) / self.clusters["sd"]
+        return int(np.clip(np.log10(ratio.max() + 1) + 2, 4, 15))
+
+    def __repr__(self):
+        digits = dict(weight=4, mean=self.digits, sd=4)
+        form = {name: f"{{:.{n}g}}".format for name, n in digits.items()}
+        table = self.clusters[[*digits]].to_string(formatters=form)
+        return f"{textwrap.fill(self.verdict, 79)}\n{table}"
+
+
+def fit(data, clusters=None, own_widths=True, largest=10, seconds=60, random_seed=8927):
+    """Fit a mixture of normal distributions to a column, until it can be trusted.
+
+    data : a column of numbers: array, list or Series, (n,), in which values may be
+        missing, or a Dask array or column without missing values
+    clusters : how many, or None if nobody knows
+    own_widths : a width for each cluster, or one for all
+    largest : the largest number of clusters if nobody knows
+    seconds : give up after about so long, with an answer that is not trusted
+    random_seed : the same seed gives the same answer, if there was time for it
+
+    Returns a `Fit`. Raises ValueError, with what to do, for what cannot be fitted.
+    """
+    for name, value in (("clusters", clusters), ("largest", largest)):
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        fits = name == "clusters" and value is None or real and value in range(1, 100)
+        refuse(not fits, f"{name} = {value!r}: give a whole number from 1 to 99.")
+    whether = isinstance(own_widths, (bool, np.bool_))
+    refuse(not whether, f"own_widths = {own_widths!r}: give True or False.")
+    fits = isinstance(seconds, numbers.Real) and 0 < seconds < np.inf
+    refuse(not fits, f"seconds = {seconds!r}: give a positive number.")
+    largest, rng = int(largest), np.random.default_rng(random_seed)
+    column = as_column(data, PLACES, leave_out=True)
+    run, number_run = sampled(column, clusters, own_widths, largest, seconds, rng)
+    name = getattr(data, "name", None) if hasattr(data, "index") else None
+    return Fit(column, data, name, run, number_run, largest)

@@ -1,0 +1,177 @@
+"""The figures of a fit, and all of it as one page and as files."""
+
+import base64
+import html
+import io
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.special import ndtr
+
+from .posterior import ENDS, log_components, thinned
+
+# safe for the color-blind (Okabe and Ito)
+COLORS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
+
+
+def histogram(column):
+    """Edges and heights of a histogram whose bins follow the step of the values."""
+    iqr = np.diff(column.quantile([0.25, 0.75]))[0] or (column.high - column.low) / 4
+    width = max(iqr / column.size ** (1 / 3), (column.high - column.low) / 200)
+    first = column.low
+    if column.step > width / 50:  # bins of as many written values each
+        width = column.step * max(1, round(width / column.step))
+        first -= column.step / 2
+    edges = first + width * np.arange(np.ceil((column.high - first) / width) + 1)
+    return edges, np.histogram(column.values, edges, weights=column.count)[0]
+
+
+def plot_clusters(fit, ax=None):
+    """The column and the clusters, with bands that hold 94 % of the posterior."""
+    ax = plt.subplots(figsize=(8, 4), layout="constrained")[1] if ax is None else ax
+    edges, heights = histogram(fit.column)
+    size = fit.column.size * np.diff(edges)
+    ax.stairs(heights / size, edges, fill=True, color="0.8", label="data")
+    mean, sd = (fit.clusters[name].to_numpy()[:, None] for name in ("mean", "sd"))
+    near = (mean + sd * np.linspace(-3, 3, 25)).clip(edges[0], edges[-1])
+    x = np.union1d(np.linspace(edges[0], edges[-1], 300), near)
+    each = np.exp(log_components(x, thinned(fit.draws)))
+    curves = {f"cluster {j}": each[:, j] for j in range(each.shape[1])}
+    curves["sum"] = each.sum(axis=1)
+    for j, (label, curve) in enumerate(curves.items()):
+        color, line = COLORS[j % len(COLORS)], ["-", "--"][j // len(COLORS) % 2]
+        color, line = ("black", ":") if label == "sum" else (color, line)
+        ax.plot(x, curve.mean(axis=0), line, color=color, label=label)
+        band = np.quantile(curve, ENDS, axis=0)
+        ax.fill_between(x, *band, color=color, alpha=0.2, lw=0)
+    ax.set(xlabel=fit.label, ylabel="density")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def plot_replicates(fit, ax):
+    """The histogram of the column over those of data that the mixture makes."""
+    edges, heights = histogram(fit.column)
+    draws, rng = thinned(fit.draws), np.random.default_rng(0)
+    p, means, sd = xr.broadcast(draws["p"], draws["means"], draws["sd"])
+    below = ndtr((xr.DataArray(edges, dims="edge") - means) / sd)
+    below = (p * below).sum("cluster").stack(s=["chain", "draw"]).values
+    inside = np.maximum(np.diff(below, axis=0).T, 0)
+    chances = np.c_[inside, np.maximum(1 - inside.sum(axis=1), 0)]
+    chances /= chances.sum(axis=1, keepdims=True)
+    made = rng.multinomial(fit.column.size, chances)[:, :-1]
+    low, high = np.quantile(made, ENDS, axis=0)
+    ax.stairs(high, edges, baseline=low, fill=True, color="0.8", label="replicates")
+    ax.stairs(heights, edges, color="black", label="data")
+    ax.set(xlabel=fit.label, ylabel="values")
+    ax.legend(fontsize="small")
+
+
+def plot_number(fit, ax):
+    """The probability of each number of clusters, with Monte Carlo errors."""
+    table = fit.number[fit.number["probability"] > 0.001]
+    height, error = table.to_numpy().T
+    ax.bar(table.index, height, yerr=error, color="0.4")
+    ax.set(xlabel="number of clusters", ylabel="probability", xticks=table.index)
+    ax.set_xlim(table.index.min() - 1.5, table.index.max() + 1.5)
+
+
+def plot_together(fit, ax):
+    """The probability that two values share a cluster, for values all over."""
+    values = np.linspace(fit.column.low, fit.column.high, 60)
+    style = dict(vmin=0, vmax=1, cmap="cividis", shading="nearest")
+    shown = ax.pcolormesh(values, values, fit.together(values), **style)
+    plt.colorbar(shown, ax=ax, label="probability to share a cluster")
+    ax.set(xlabel=fit.label, ylabel=fit.label)
+
+
+STYLE = """
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
+img { max-width: 100%; height: auto; background: white; border-radius: 0.5rem; }
+figure { margin: 1.5rem 0; } .table { overflow-x: auto; }
+table { border-collapse: collapse; }
+th, td { padding: 0.2rem 0.6rem; text-align: right; white-space: nowrap; }
+tbody tr { border-top: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
+"""
+
+
+def picture(draw, fit):
+    """A figure as the text of a PNG file, from a function of its axes."""
+    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    draw(fit, ax)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150)
+    plt.close(figure)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def html_table(fit):
+    """The table of clusters in HTML, a column for each estimate and its interval."""
+    low, high = (f" {100 * q:.0f} %" for q in ENDS)
+    table, said = fit.clusters, {"cluster": fit.clusters.index}
+    for name, n in (("weight", 3), ("mean", fit.digits), ("sd", 3)):
+        columns = zip(table[name], table[name + low], table[name + high])
+        said[name] = [f"{x:.{n}g} ({a:.{n}g} to {b:.{n}g})" for x, a, b in columns]
+    return (
+        '<div class="table" tabindex="0" role="region" aria-label="clusters">'
+        f"{pd.DataFrame(said).to_html(index=False, border=0)}</div>"
+        "<p>In parentheses: intervals that hold 94 % of the posterior.</p>"
+    )
+
+
+def report(fit):
+    """One page of HTML that says all of a fit and needs nothing else."""
+    title, column = html.escape(fit.name), fit.column
+    pictures = [
+        (plot_clusters, "The column and its clusters", f"Histogram of {title} under "
+         "the fitted bell curves and their sum, dotted. Bands hold 94 %."),
+        (plot_replicates, "Does the mixture fit?", "Histogram of the data over the "
+         "band that holds 94 % of the heights in data that the mixture would make. The "
+         "line should leave the band seldom and by little."),
+        (plot_together, "Which values belong together?", "Probability that two "
+         "values share a cluster: light squares are groups, whatever their names."),
+    ]  # fmt: skip
+    if fit.number is not None:
+        text = "Probability of each number of clusters, with Monte Carlo errors."
+        pictures.insert(1, (plot_number, "How many clusters?", text))
+    body = f"<h1>{title}: a mixture of normal distributions</h1>"
+    body += f"<p><strong>{html.escape(fit.verdict)}</strong></p>"
+    body += html_table(fit)
+    for draw, heading, text in pictures:
+        image = f'<img alt="{text}" src="data:image/png;base64,{picture(draw, fit)}">'
+        body += f"<h2>{heading}</h2><figure>{image}"
+        body += f"<figcaption>{text}</figcaption></figure>"
+    body += f"<p>{column.size:,} values at {len(column.count):,} places, in steps of "
+    body += f"{column.step:.3g}.</p>"
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}'
+        '</title><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head><body><main>{body}</main></body></html>"
+    )
+
+
+def save(fit, folder, frame=None):
+    """Write clusters.csv, number.csv, membership.csv and report.html, all or none.
+
+    frame : a table whose columns membership.csv keeps before its own
+    Raises OSError if the folder cannot be written.
+    """
+    folder, rows = Path(folder), fit.membership()
+    if frame is not None:
+        rows = rows.rename(columns=lambda x: x + " of the fit" * (x in frame))
+        rows = pd.concat([frame, rows.set_axis(frame.index)], axis=1)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as aside:
+        fit.clusters.to_csv(Path(aside, "clusters.csv"))
+        if fit.number is not None:
+            fit.number.to_csv(Path(aside, "number.csv"))
+        index = not isinstance(rows.index, pd.RangeIndex)
+        rows.to_csv(Path(aside, "membership.csv"), index=index)
+        Path(aside, "report.html").write_text(report(fit), encoding="utf-8")
+        for path in sorted(Path(aside).iterdir()):
+            path.replace(folder / path.name)
