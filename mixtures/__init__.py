@@ -1,8 +1,37 @@
 """Bayesian mixtures of normal distributions for a column of numbers."""
 
-from .data import as_column
-from .fit import Fit, fit
-from .model import falling_prior, range_priors
-from .sampler import gibbs
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["Fit", "as_column", "falling_prior", "fit", "gibbs", "range_priors"]
+if TYPE_CHECKING:  # for editors and type checkers
+    from .data import as_column
+    from .fitting import Fit, fit
+    from .model import falling_prior, range_priors
+    from .posterior import log_components
+    from .sampler import gibbs
+
+__version__ = "1.1.0"
+# Public names by module, loaded on first use. No module has the name of what it holds:
+# its import would put the module in the place of the function.
+_PUBLIC = {
+    "data": ["as_column"],
+    "fitting": ["Fit", "fit"],
+    "model": ["falling_prior", "range_priors"],
+    "posterior": ["log_components"],
+    "sampler": ["gibbs"],
+}
+_MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
+__all__ = ["Fit", "as_column", "falling_prior", "fit", "gibbs", "log_components",
+           "range_priors"]  # fmt: skip
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__

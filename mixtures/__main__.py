@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from .fit import fit
+from .fitting import fit
 
 
 def read(path):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+PLACES = 400  # about how many values of a column are told apart
 FINE_CELLS = 2**14  # of the grid on which long arrays are counted
 COUNTED_WHOLE = 200_000  # values that are counted exactly rather than on that grid
 LARGEST = 1e300  # of which a float still holds multiples and sums
@@ -40,14 +41,19 @@ class Column:
     missing: int = 0
 
     @property
-    def floor(self):
-        """The smallest width of a cluster, in standard units.
+    def narrowest(self):
+        """The smallest width of a cluster, in the data's units.
 
         What a density promises to all values that can be written, step times its height
         at each, may sum to no more than one. At 0.7 steps it is 1 + 2 exp(-2 pi² 0.7²),
         0.013 % too much; half as wide, a cluster for each value would beat the truth.
         """
-        return 0.7 * self.step / self.scale
+        return 0.7 * self.step
+
+    @property
+    def floor(self):
+        """The smallest width of a cluster, in standard units."""
+        return self.narrowest / self.scale
 
     @property
     def values(self):
@@ -290,7 +296,7 @@ def _one_block(block, most, blocks):
     return np.array([counted(block, most, blocks), None], dtype=object)[:1]
 
 
-def as_column(data, most=1_000, leave_out=False):
+def as_column(data, most=PLACES, leave_out=False):
     """A column as places with counts.
 
     data : array, list or Series of numbers, (n,), or a Dask array or Dask column; a

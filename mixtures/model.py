@@ -1,13 +1,20 @@
-"""Data, priors and densities of a mixture, and states of its chains: standard units."""
+"""Prior, data and densities of a mixture, and states of its chains."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.special import gammainc, gammaincinv, gammaln
 
-from .data import as_column, refuse
+from .data import Column, as_column, refuse
 
 TINY = 1e-300  # keeps the weight of a cluster that is all but empty over zero
+# Of own widths: 1 / sd² ~ Gamma(WIDTH_SHAPE, beta), beta ~ Gamma(RATE_SHAPE,
+# RATE_FACTOR / widest²), as in Richardson and Green (1997)
+WIDTH_SHAPE, RATE_SHAPE, RATE_FACTOR = 2.0, 0.2, 10
 
 
 @dataclass
@@ -20,21 +27,29 @@ class State:
     number: np.ndarray
 
     @property
-    def exists(self):
+    def exists(self) -> np.ndarray:
         return np.arange(self.p.shape[1]) < self.number[:, None]
 
-    def taken(self, order):
+    def taken(self, order: np.ndarray) -> State:
         """The state with its clusters in another order, (chains, k)."""
         rows = np.arange(len(order))[:, None]
-        each = (x[rows, order] for x in (self.p, self.means, self.sd))
-        return State(*each, self.number)
+        return State(
+            self.p[rows, order], self.means[rows, order], self.sd[rows, order],
+            self.number,
+        )  # fmt: skip
 
-    def resized(self, width):
+    def sorted(self) -> State:
+        """The state with its clusters in the order of their means."""
+        return self.taken(np.where(self.exists, self.means, np.inf).argsort(axis=1))
+
+    def resized(self, width: int) -> State:
         """The state with room for so many clusters a chain."""
         if self.p.shape[1] == width:
             return self
-        each = zip((self.p, self.means, self.sd), (0.0, 0.0, 1.0))
-        return State(*(resized(x, width, value) for x, value in each), self.number)
+        return State(
+            resized(self.p, width), resized(self.means, width),
+            resized(self.sd, width, 1.0), self.number,
+        )  # fmt: skip
 
 
 def resized(x, width, value=0.0):
@@ -43,45 +58,179 @@ def resized(x, width, value=0.0):
     return np.concatenate([x[:, :width], new], axis=1)
 
 
-@dataclass(kw_only=True)
-class Model:
-    """Data and priors of a mixture, in standard units.
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """Prior of a mixture of normal distributions.
 
-    z, count, variance : of each place, (1, places), or (chains, places) if every chain
-        has data of its own
-    prior, alpha : of each number of clusters from 1, (largest,)
-    center, scale : of the normal prior of the means; widest, floor : bounds of widths,
-        of which `widest` is the scale of the prior if clusters have their own
+    Weights are Dirichlet(concentration) and means Normal(center, scale). One width of
+    all clusters is Uniform(floor, widest). Widths of their own learn from each other,
+    1 / sd² ~ Gamma(2, beta) with beta ~ Gamma(0.2, 10 / widest²), cut off at the floor.
+
+    Attributes
+    ----------
+    number, concentration : ndarray, (largest,)
+        Probability of each number of clusters from 1, and concentration of its weights.
+    center, scale : float
+        Mean and standard deviation of the prior of the means.
+    widest, floor : float
+        Bounds of the widths; of own widths `widest` is the scale of the prior.
+    own_widths : bool
+        Whether each cluster has a width of its own.
+    min_weight : float
+        The smallest weight that a cluster may have.
+
+    References
+    ----------
+    Richardson and Green (1997), doi:10.1111/1467-9868.00095.
     """
 
-    z: np.ndarray
-    count: np.ndarray
-    variance: np.ndarray
-    prior: np.ndarray
-    alpha: np.ndarray
+    number: np.ndarray
+    concentration: np.ndarray
     center: float
     scale: float
     widest: float
     floor: float
     own_widths: bool
-    min_weight: float
-    rng: np.random.Generator
+    min_weight: float = 0.0
+
+    @property
+    def largest(self) -> int:
+        """The largest number of clusters."""
+        return len(self.number)
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """The numbers of clusters that are possible."""
+        return np.flatnonzero(self.number) + 1
+
+    @property
+    def unknown(self) -> bool:
+        """Whether more than one number of clusters is possible."""
+        return self.numbers.size > 1
+
+    def standardized(self, location: float, unit: float) -> Prior:
+        """The prior of (value - location) / unit."""
+        return replace(
+            self,
+            center=(self.center - location) / unit,
+            scale=self.scale / unit,
+            widest=self.widest / unit,
+            floor=self.floor / unit,
+        )
+
+    @cached_property
+    def log_number(self) -> np.ndarray:
+        """Log weight of each number with its weights and names: (largest,).
+
+        log P(k) k! Gamma(k concentration) / Gamma(concentration)^k, over the
+        probability that k widths of their own are over the floor.
+        """
+        k, alpha = np.arange(1, self.largest + 1), self.concentration
+        with np.errstate(divide="ignore"):  # a number that is impossible
+            log_number = np.log(self.number)
+        log_number = log_number + gammaln(k + 1) + gammaln(k * alpha)
+        log_number -= k * gammaln(alpha)
+        if self.own_widths:
+            beta = gammaincinv(RATE_SHAPE, np.linspace(0.00005, 0.99995, 10_000))
+            over = self.share_over_floor(beta * self.widest**2 / RATE_FACTOR)
+            log_number -= np.log((over[:, None] ** k).mean(axis=0))
+        return log_number
+
+    def share_over_floor(self, beta):
+        """Prior probability that an own width is over the floor, given beta."""
+        return gammainc(WIDTH_SHAPE, beta * self.floor**-2)
+
+    def log_density(self, p, means, sd, number) -> np.ndarray:
+        """Of number, weights, means and widths as a set without names: (chains,).
+
+        But for a constant. It is the density of variances, with beta averaged out.
+        """
+        exists = np.arange(p.shape[1]) < number[:, None]
+        terms = (self.concentration[number - 1, None] - 1) * np.log(
+            np.where(exists, p, 1)
+        )
+        terms -= ((means - self.center) / self.scale) ** 2 / 2
+        terms -= np.log(self.scale * np.sqrt(2 * np.pi))
+        inside = (sd >= self.floor) & (p >= self.min_weight)
+        if self.own_widths:
+            terms -= 2 * (WIDTH_SHAPE + 1) * np.log(sd)
+            shape, rate = self.rate_of_widths(sd, exists, number[:, None])
+            value = gammaln(shape[:, 0]) - shape[:, 0] * np.log(rate[:, 0])
+        else:
+            inside &= sd <= self.widest
+            value = -np.log(sd[:, 0])
+        value = value + self.log_number[number - 1] + (terms * exists).sum(axis=1)
+        return np.where((inside | ~exists).all(axis=1), value, -np.inf)
+
+    def rate_of_widths(self, sd, exists, number):
+        """Shape and rate of beta's gamma distribution given own widths: (chains, 1)."""
+        rate = (exists / sd**2).sum(axis=1, keepdims=True)
+        rate = RATE_FACTOR / self.widest**2 + rate
+        return RATE_SHAPE + WIDTH_SHAPE * number, rate
+
+    def draw(self, rng: np.random.Generator, size: int) -> State:
+        """So many states from the prior, those beyond a wall drawn anew."""
+        number = rng.choice(np.arange(1, self.largest + 1), size, p=self.number)
+        exists = np.arange(self.largest) < number[:, None]
+        p, sd, todo = np.zeros(exists.shape), np.ones(exists.shape), np.arange(size)
+        while todo.size:
+            here, shape = exists[todo], (todo.size, self.largest)
+            alpha = self.concentration[number[todo] - 1, None]
+            gamma = np.maximum(rng.standard_gamma(alpha, shape), TINY) * here
+            p[todo] = gamma / gamma.sum(axis=1, keepdims=True)
+            if self.own_widths:
+                beta = rng.standard_gamma(RATE_SHAPE, (todo.size, 1))
+                beta = np.maximum(beta, TINY) * self.widest**2 / RATE_FACTOR
+                drawn = np.sqrt(beta / rng.standard_gamma(WIDTH_SHAPE, shape))
+            else:
+                drawn = self.widest * rng.random((todo.size, 1))
+            sd[todo] = np.where(here, drawn, 1)
+            inside = (sd[todo] >= self.floor) & (p[todo] >= self.min_weight)
+            todo = todo[~(inside | ~here).all(axis=1)]
+        means = self.center + self.scale * rng.standard_normal(p.shape)
+        return State(p, np.where(exists, means, 0), sd, number)
+
+    def __str__(self) -> str:
+        """The prior in a sentence."""
+        number = f"{self.largest} clusters" if self.largest > 1 else "1 cluster"
+        if self.unknown:
+            shares = ", ".join(f"{x:.2g}" for x in self.number[self.numbers - 1])
+            number = f"{self.numbers[0]} to {self.largest} clusters, of prior "
+            number += f"probabilities {shares}"
+        alpha = self.concentration[self.numbers - 1][[0, -1]]
+        weights = " to ".join(dict.fromkeys(f"{x:.3g}" for x in alpha))
+        least = f", none under {self.min_weight:g}" if self.min_weight else ""
+        widths = f"one width, Uniform({self.floor:.3g}, {self.widest:.6g})"
+        if self.own_widths:
+            widths = f"widths with 1 / sd² ~ Gamma({WIDTH_SHAPE:g}, beta) and "
+            widths += f"beta ~ Gamma({RATE_SHAPE}, {RATE_FACTOR} / {self.widest:.6g}²)"
+            widths += f", none under {self.floor:.3g}"
+        return (
+            f"{number}; weights ~ Dirichlet of concentration {weights}{least}; means ~ "
+            f"Normal({self.center:.6g}, {self.scale:.6g}); {widths}."
+        )
+
+
+@dataclass(kw_only=True)
+class Model:
+    """Data and prior of a mixture, in standard units.
+
+    Attributes
+    ----------
+    z, count, variance : ndarray, (1, places) or (chains, places)
+        Of each place; a row for each chain if chains have data of their own.
+    prior : Prior
+        In standard units, too.
+    """
+
+    z: np.ndarray
+    count: np.ndarray
+    variance: np.ndarray
+    prior: Prior
 
     def __post_init__(self):
-        self.numbers = np.flatnonzero(self.prior) + 1
-        self.unknown = self.numbers.size > 1
         self.single = (self.count == 1).all()
         self.size = self.count.sum(axis=1, keepdims=True)
-        k, alpha = np.arange(1, len(self.prior) + 1), self.alpha
-        with np.errstate(divide="ignore"):  # a number that is impossible
-            log_prior = np.log(self.prior)
-        # of weights and names: log k! Gamma(k alpha) / Gamma(alpha)^k
-        self.of_number = log_prior + gammaln(k + 1) + gammaln(k * alpha)
-        self.of_number -= k * gammaln(alpha)
-        if self.own_widths:  # over the probability that k widths are over the floor
-            beta = gammaincinv(0.2, np.linspace(0.00005, 0.99995, 10_000))
-            over = gammainc(2, beta * self.widest**2 / 10 / self.floor**2)
-            self.of_number -= np.log((over[:, None] ** k).mean(axis=0))
 
 
 def log_terms(model, p, means, sd):
@@ -108,44 +257,45 @@ def log_likelihood(model, p, means, sd):
     return ((np.log(density) + top) * model.count).sum(axis=1)
 
 
-def log_prior(model, p, means, sd, number):
-    """Of number, weights, means and widths as a set without names: (chains,).
-
-    With own widths the density is that of variances, and beta is averaged out.
-    """
-    exists = np.arange(p.shape[1]) < number[:, None]
-    each = (model.alpha[number - 1, None] - 1) * np.log(np.where(exists, p, 1))
-    each -= ((means - model.center) / model.scale) ** 2 / 2
-    each -= np.log(model.scale * np.sqrt(2 * np.pi))
-    inside = (sd >= model.floor) & (p >= model.min_weight)
-    if model.own_widths:
-        each -= 6 * np.log(sd)
-        rate = 10 / model.widest**2 + (exists / sd**2).sum(axis=1)
-        shape = 0.2 + 2 * number
-        value = gammaln(shape) - shape * np.log(rate)
-    else:
-        inside &= sd <= model.widest
-        value = -np.log(sd[:, 0])
-    value = value + model.of_number[number - 1] + (each * exists).sum(axis=1)
-    return np.where((inside | ~exists).all(axis=1), value, -np.inf)
-
-
-def falling_prior(largest):
-    """Prior of the number of clusters from 1 to largest, and of their concentration.
+def falling_prior(largest: int) -> dict[str, np.ndarray]:
+    """Prior of the number of clusters that falls, and of their concentration.
 
     Beta-negative-binomial (1, 4, 3), cut off, and 1 / number: most of many clusters are
-    nearly empty. Source: Frühwirth-Schnatter, Malsiner-Walli and Grün (2021).
+    nearly empty.
+
+    Parameters
+    ----------
+    largest : int
+        The largest number of clusters.
+
+    Returns
+    -------
+    dict
+        `k` and `concentration` of `gibbs`, (largest,) each.
+
+    References
+    ----------
+    Frühwirth-Schnatter, Malsiner-Walli and Grün (2021), doi:10.1214/21-BA1294.
     """
     number = np.arange(1, largest + 1)
     prior = np.exp(gammaln(number + 2) - gammaln(number + 7))
     return dict(k=prior / prior.sum(), concentration=1 / number)
 
 
-def range_priors(data):
+def range_priors(data: Any) -> dict[str, float]:
     """Priors from the range R of data: means ~ Normal(middle, R), widths up to R.
 
-    Of own widths R is the scale in the prior of Richardson and Green (1997). Returns a
-    dictionary: center, scale and widest, in the data's units.
+    Of own widths R is the scale in the prior of Richardson and Green (1997).
+
+    Parameters
+    ----------
+    data : array-like, (n,)
+        A column of numbers, as `as_column` takes it.
+
+    Returns
+    -------
+    dict
+        center, scale and widest, in the data's units: the `priors` of `gibbs`.
     """
     column = as_column(data)
     width = column.high - column.low
@@ -155,66 +305,72 @@ def range_priors(data):
 
 def checked_number(k, min_weight, concentration):
     """Prior and concentration of each number of clusters from 1, or a ValueError."""
-    number = isinstance(k, (int, float, np.number)) and not isinstance(k, bool)
-    whole = number and k > 0 and k % 1 == 0
-    prior = np.asarray(np.eye(int(k))[-1] if whole else k if np.ndim(k) else [], float)
+    real = isinstance(k, (int, float, np.number)) and not isinstance(k, bool)
+    whole = real and k > 0 and k % 1 == 0
+    number = np.asarray(np.eye(int(k))[-1] if whole else k if np.ndim(k) else [], float)
     refuse(
-        prior.ndim > 1 or (prior < 0).any() or not 0 < prior.sum() < np.inf,
+        number.ndim > 1 or (number < 0).any() or not 0 < number.sum() < np.inf,
         f"k = {k}: give a whole number from 1, or a list with the prior probability of "
         "each number from 1.",
     )
-    alpha, most = np.asarray(concentration, float), 1 / len(prior)
-    fits = alpha.ndim == 0 or alpha.shape == prior.shape
+    alpha, limit = np.asarray(concentration, float), 1 / len(number)
+    right_shape = alpha.ndim == 0 or alpha.shape == number.shape
     refuse(
-        not fits or not ((alpha > 0) & (alpha < np.inf)).all(),
+        not right_shape or not ((alpha > 0) & (alpha < np.inf)).all(),
         f"concentration = {concentration}: give a positive number, or one for each k.",
     )
     refuse(
-        not 0 <= min_weight < most,
-        f"{len(prior)} weights over {min_weight} cannot sum to one: take a min_weight "
-        f"from 0 to under {most:.3g}.",
+        not 0 <= min_weight < limit,
+        f"{len(number)} weights over {min_weight} cannot sum to one: take a min_weight "
+        f"from 0 to under {limit:.3g}.",
     )
     refuse(
-        min_weight and np.count_nonzero(prior) > 1,
+        min_weight and np.count_nonzero(number) > 1,
         "With an unknown number a cluster may be empty: leave min_weight at 0.",
     )
-    return prior / prior.sum(), np.broadcast_to(alpha, prior.shape)
+    return number / number.sum(), np.broadcast_to(alpha, number.shape)
 
 
-def model_of(column, k, priors, own_widths, min_weight, concentration, rng):
-    """The `Model` of a `Column`; arguments as in `gibbs`, refused likewise."""
-    number = checked_number(k, min_weight, concentration)
+def prior_of(
+    column: Column, k, priors=None, own_widths=True, min_weight=0, concentration=1
+) -> Prior:
+    """The `Prior` for a column; arguments as in `gibbs`, refused likewise."""
+    number, alpha = checked_number(k, min_weight, concentration)
     priors = range_priors(column) if priors is None else priors
     names = ("center", "scale", "widest")
     lacking = ", ".join(name for name in names if name not in priors)
     refuse(lacking, f"priors lacks {lacking}: give all three, or leave priors out.")
     center, scale, widest = (float(priors[name]) for name in names)
-    width, floor = column.high - column.low, column.floor * column.scale
+    width, floor = column.high - column.low, column.narrowest
     positive = np.isfinite(center) and 0 < scale < np.inf and 0 < widest < np.inf
     refuse(not positive, f"Of the priors {scale = } and {widest = } must be positive.")
-    fits = abs(column.location - center) < 5 * scale + width
-    fits &= max(scale, widest) / 1_000 < width < 1_000 * scale and floor < 0.9 * widest
+    plausible = abs(column.location - center) < 5 * scale + width
+    plausible &= max(scale, widest) / 1_000 < width < 1_000 * scale
     refuse(
-        not fits,
+        not (plausible and floor < 0.9 * widest),
         f"Means of {center:g} ± {scale:g} and widths up to {widest:g} do not fit data "
         f"around {column.location:g} with a range of {width:g}: leave priors out, and "
         "they follow from the range.",
     )
+    return Prior(
+        number=number,
+        concentration=alpha,
+        center=center,
+        scale=scale,
+        widest=widest,
+        floor=floor,
+        own_widths=own_widths,
+        min_weight=min_weight,
+    )
+
+
+def model_of(column: Column, prior: Prior) -> Model:
+    """The `Model` of a column under a prior in the data's units."""
     if column.size < 4 * len(column.count):
         column = column.as_points()
-    unit = column.scale
-    prior, alpha = number
     return Model(
         z=column.mean[None],
         count=column.count[None],
         variance=column.sd[None] ** 2,
-        prior=prior,
-        alpha=alpha,
-        center=(center - column.location) / unit,
-        scale=scale / unit,
-        widest=widest / unit,
-        floor=column.floor,
-        own_widths=own_widths,
-        min_weight=min_weight,
-        rng=rng,
+        prior=prior.standardized(column.location, column.scale),
     )

@@ -1,8 +1,11 @@
 """What draws of a mixture say at values: terms, names, densities, memberships."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import xarray as xr
-from scipy.optimize import linear_sum_assignment
 
 from .data import places_to_look
 from .model import TINY
@@ -16,23 +19,38 @@ def thinned(draws, most=1_000):
     return draws.isel(draw=slice(None, None, -(-chains * length // most)))
 
 
-def log_components(values, draws):
-    """log(p[j] Normal(value | means[j], sd[j])) of draws, (samples, clusters, values).
+def log_components(values: Any, draws: xr.Dataset) -> xr.DataArray:
+    """log(p[j] Normal(value | means[j], sd[j])) at values, for each draw.
 
-    draws : p, means and sd as of `gibbs`, in any number of chains
+    The density of the mixture is the sum of their exponentials over the clusters, and
+    the probability of a cluster, given a value and a draw, is its share of that sum.
+
+    Parameters
+    ----------
+    values : array-like, (n,)
+        In the data's units.
+    draws : xarray.Dataset
+        p, means and sd with dims chain, draw and cluster, as of `gibbs` or in the
+        posterior group of PyMC; sd may be one for all clusters.
+
+    Returns
+    -------
+    xarray.DataArray
+        With dims chain, draw, cluster and value; minus infinity for clusters that a
+        draw has not.
     """
-    p, means, sd = (draws[name].values for name in ("p", "means", "sd"))
-    sd = np.broadcast_to(sd if sd.ndim == p.ndim else sd[..., None], p.shape)
-    p, means, sd = (x.reshape(-1, p.shape[-1], 1) for x in (p, means, sd))
+    p, means, sd = draws["p"], draws["means"], draws["sd"]
+    at = xr.DataArray(np.asarray(values, dtype=float), dims="value")
     with np.errstate(divide="ignore"):
-        terms = np.log(p / sd) - ((values - means) / sd) ** 2 / 2
-    return np.where(np.isnan(p), -np.inf, terms - np.log(2 * np.pi) / 2)
+        terms = np.log(p / sd) - ((means - at) / sd) ** 2 / 2
+    terms = terms.where(p.notnull(), -np.inf) - np.log(2 * np.pi) / 2
+    return terms.transpose("chain", "draw", "cluster", "value")
 
 
-def shares(terms):
-    """Probability of each cluster, from `log_components`."""
-    terms = np.exp(terms - terms.max(axis=1, keepdims=True))
-    return terms / terms.sum(axis=1, keepdims=True)
+def shares(terms: np.ndarray) -> np.ndarray:
+    """Probability of each cluster, from values of `log_components`."""
+    terms = np.exp(terms - terms.max(axis=-2, keepdims=True))
+    return terms / terms.sum(axis=-2, keepdims=True)
 
 
 def relabeled(draws, at, rounds=30):
@@ -43,7 +61,10 @@ def relabeled(draws, at, rounds=30):
     Sources: Stephens (2000), doi:10.1111/1467-9868.00265; Rodríguez and Walker (2014),
     doi:10.1080/10618600.2012.735624.
     """
-    membership = shares(log_components(at, draws)).astype(np.float32)
+    from scipy.optimize import linear_sum_assignment
+
+    membership = shares(log_components(at, draws).values).astype(np.float32)
+    membership = membership.reshape(-1, *membership.shape[2:])
     average = membership[-1]
     for _ in range(rounds):
         away = (average**2).sum(axis=1) + (membership**2).sum(axis=2)[..., None]
@@ -69,9 +90,9 @@ def log_density(draws, column):
 
     Returns an xarray.DataArray with dims chain, draw and value.
     """
-    each = np.logaddexp.reduce(log_components(places_to_look(column), draws), axis=1)
-    each = np.maximum(each, np.log(TINY)).reshape(*draws["p"].shape[:2], -1)
-    return xr.DataArray(each, dims=("chain", "draw", "value"))
+    terms = log_components(places_to_look(column), draws)
+    density = np.maximum(np.logaddexp.reduce(terms.values, axis=2), np.log(TINY))
+    return xr.DataArray(density, dims=("chain", "draw", "value"))
 
 
 def membership_function(fit, measured, most=3_000):
@@ -86,11 +107,11 @@ def membership_function(fit, measured, most=3_000):
     grid = np.union1d(fit.column.values, even)
 
     def exactly(values):
-        terms = log_components(values, draws)
+        terms = log_components(values, draws).values
         if measured:
-            return shares(terms).mean(axis=0).T
-        each = np.exp(terms - terms.max(axis=(0, 1))).mean(axis=0)
-        return (each / each.sum(axis=0)).T
+            return shares(terms).mean(axis=(0, 1)).T
+        expected = np.exp(terms - terms.max(axis=(0, 1, 2))).mean(axis=(0, 1))
+        return (expected / expected.sum(axis=0)).T
 
     def function(values):
         values = np.asarray(values, dtype=float)

@@ -39,9 +39,10 @@ def plot_clusters(fit, ax=None):
     mean, sd = (fit.clusters[name].to_numpy()[:, None] for name in ("mean", "sd"))
     near = (mean + sd * np.linspace(-3, 3, 25)).clip(edges[0], edges[-1])
     x = np.union1d(np.linspace(edges[0], edges[-1], 300), near)
-    each = np.exp(log_components(x, thinned(fit.draws)))
-    curves = {f"cluster {j}": each[:, j] for j in range(each.shape[1])}
-    curves["sum"] = each.sum(axis=1)
+    density = np.exp(log_components(x, thinned(fit.draws)).values)
+    density = density.reshape(-1, *density.shape[2:])
+    curves = {f"cluster {j}": density[:, j] for j in range(density.shape[1])}
+    curves["sum"] = density.sum(axis=1)
     for j, (label, curve) in enumerate(curves.items()):
         color, line = COLORS[j % len(COLORS)], ["-", "--"][j // len(COLORS) % 2]
         color, line = ("black", ":") if label == "sum" else (color, line)

@@ -10,19 +10,38 @@ Everything is in standard units. Chains come first: p, means and sd are (chains,
 a chain that has fewer clusters than others has weights of zero at the end.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln
-from tqdm import tqdm
 
-from .data import as_column, refuse
-from .model import TINY, State, log_likelihood, log_prior, log_terms, model_of, resized
+from .data import PLACES, Column, as_column, refuse
+from .model import (
+    TINY,
+    WIDTH_SHAPE,
+    Model,
+    Prior,
+    State,
+    log_likelihood,
+    log_terms,
+    model_of,
+    prior_of,
+    resized,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 MOVES = 2  # splits and merges a sweep: a compromise between columns
+# A split proposes how far the part lies from the whole, in standard deviations, and the
+# log of its variance over that of the whole: normal with this sd and with this mean.
+DISTANCE_SD, LOG_VARIANCE_MEAN = 1.5, -0.7
 
 
 def truncated_gamma(rng, shape, rate, low, high):
@@ -54,7 +73,7 @@ def drawn_index(rng, weights):
     return np.minimum((cumulative <= u).sum(axis=1), weights.shape[1] - 1)
 
 
-def draw_categories(model, state):
+def draw_categories(model, state, rng):
     """Draw the category of every point; what clusters then hold, each (chains, k).
 
     Returns count, sum, and sum of squared distances from the present means.
@@ -66,83 +85,87 @@ def draw_categories(model, state):
         for j in range(1, weight.shape[1]):
             weight[:, j] += weight[:, j - 1]
         shape = (len(weight), 1, weight.shape[2])
-        u = model.rng.random(shape, dtype=np.float32) * weight[:, -1:]
+        u = rng.random(shape, dtype=np.float32) * weight[:, -1:]
         below = (u < weight).view(np.int8)
         held = np.diff(below, axis=1, prepend=np.int8(0)).astype(float)
     else:
         weight = np.exp(weight).swapaxes(1, 2)
         weight /= weight.sum(axis=2, keepdims=True)
         count = model.count.astype(np.int64)
-        held = model.rng.multinomial(count, weight).astype(float).swapaxes(1, 2)
+        held = rng.multinomial(count, weight).astype(float).swapaxes(1, 2)
     total = (held @ model.z[..., None])[..., 0]
     return held.sum(axis=2), total, np.einsum("ckm,ckm->ck", held, square)
 
 
-def draw_number(model, state, sums, beta):
+def draw_number(model, state, sums, beta, rng):
     """Draw the number of clusters given the partition; occupied clusters come first.
 
     sums : of `draw_categories`; beta : (chains, 1), of the prior of own widths
     Returns the state, with surplus clusters drawn from their prior, and the sums.
     """
+    prior = model.prior
     order = np.argsort(sums[0] == 0, axis=1, kind="stable")
     state = state.taken(order)
     sums = [np.take_along_axis(x, order, 1) for x in sums]
-    occupied, k = (sums[0] > 0).sum(axis=1), np.arange(1, len(model.prior) + 1)
-    alpha, held = model.alpha, sums[0][:, : occupied.max(), None]
+    occupied, k = (sums[0] > 0).sum(axis=1), np.arange(1, prior.largest + 1)
+    alpha, held = prior.concentration, sums[0][:, : occupied.max(), None]
     log_p = np.where(held > 0, gammaln(held + alpha), gammaln(alpha)).sum(axis=1)
     log_p += (k - occupied.max()) * gammaln(alpha) - gammaln(model.size + k * alpha)
     surplus = k - occupied[:, None]
-    log_p += model.of_number - gammaln(np.maximum(surplus, 0) + 1)
-    top = 1 / model.floor**2
-    if model.own_widths:  # the prior of a surplus cluster's width over the floor
-        log_p += np.maximum(surplus, 0) * np.log(gammainc(2, beta * top))
+    log_p += prior.log_number - gammaln(np.maximum(surplus, 0) + 1)
+    if prior.own_widths:  # that a surplus cluster's width is over the floor
+        log_p += np.maximum(surplus, 0) * np.log(prior.share_over_floor(beta))
     log_p = np.where(surplus >= 0, log_p, -np.inf)
     weights = np.exp(log_p - log_p.max(axis=1, keepdims=True))
-    number = 1 + drawn_index(model.rng, weights)
+    number = 1 + drawn_index(rng, weights)
     state = replace(state, number=number).resized(number.max())
     sums = [resized(x, number.max()) for x in sums]
-    if model.own_widths:
-        drawn = truncated_gamma(model.rng, np.full(state.p.shape, 2.0), beta, 0, top)
+    if prior.own_widths:
+        shape = np.full(state.p.shape, WIDTH_SHAPE)
+        drawn = truncated_gamma(rng, shape, beta, 0, prior.floor**-2)
         state.sd = np.where(sums[0] == 0, 1 / np.sqrt(drawn + TINY), state.sd)
     else:
         state.sd = np.repeat(state.sd[:, :1], number.max(), axis=1)
     return state, sums
 
 
-def sweep(model, state):
+def draw_widths(model, count, squares, beta, rng):
+    """Draw widths, (chains, k), from counts and squares about the means."""
+    prior = model.prior
+    low, high = (0 if prior.own_widths else prior.widest**-2), prior.floor**-2
+    if prior.own_widths:
+        shape, rate = WIDTH_SHAPE + count / 2, beta + squares / 2
+    else:
+        shape, rate = (model.size - 1) / 2, squares.sum(axis=1, keepdims=True) / 2
+    inverse = truncated_gamma(rng, shape, np.maximum(rate, TINY), low, high)
+    return 1 / np.sqrt(np.maximum(inverse, TINY)) * np.ones_like(squares)
+
+
+def sweep(model: Model, state: State, rng: np.random.Generator):
     """One sweep over all full conditionals, and how many clusters held points."""
-    rng, exists = model.rng, state.exists
-    count, total, square = draw_categories(model, state)
-    beta = None
-    if model.own_widths:
-        rate = 10 / model.widest**2 + (exists / state.sd**2).sum(axis=1, keepdims=True)
-        beta = rng.standard_gamma(0.2 + 2 * state.number[:, None]) / rate
-    if model.unknown:
+    prior, exists, beta = model.prior, state.exists, None
+    count, total, square = draw_categories(model, state, rng)
+    if prior.own_widths:
+        shape, rate = prior.rate_of_widths(state.sd, exists, state.number[:, None])
+        beta = rng.standard_gamma(shape) / rate
+    if prior.unknown:
         sums = (count, total, square)
-        state, (count, total, square) = draw_number(model, state, sums, beta)
-    p, old, sd = state.p, state.means, state.sd
+        state, (count, total, square) = draw_number(model, state, sums, beta, rng)
+    p, old, sd, exists = state.p, state.means, state.sd, state.exists
     # Weights
-    exists = state.exists
-    gamma = rng.standard_gamma(model.alpha[state.number - 1, None] + count)
-    gamma = np.maximum(gamma, TINY) * exists
+    alpha = prior.concentration[state.number - 1, None]
+    gamma = np.maximum(rng.standard_gamma(alpha + count), TINY) * exists
     gamma /= gamma.sum(axis=1, keepdims=True)
-    fits = np.where(exists, gamma, 1).min(axis=1, keepdims=True) >= model.min_weight
-    p = np.where(fits, gamma, p)
+    smallest = np.where(exists, gamma, 1).min(axis=1, keepdims=True)
+    p = np.where(smallest >= prior.min_weight, gamma, p)
     # Means
-    precision = count / sd**2 + 1 / model.scale**2
-    means = (total / sd**2 + model.center / model.scale**2) / precision
+    precision = count / sd**2 + 1 / prior.scale**2
+    means = (total / sd**2 + prior.center / prior.scale**2) / precision
     means += rng.standard_normal(means.shape) / np.sqrt(precision)
     # Widths: squares about the old means become those about the new ones
     moved = means - old
     squares = square - 2 * moved * (total - count * old) + count * moved**2
-    squares = np.maximum(squares, 0)
-    low, high = (0 if model.own_widths else model.widest**-2), model.floor**-2
-    if model.own_widths:
-        shape, rate = 2 + count / 2, beta + squares / 2
-    else:
-        shape, rate = (model.size - 1) / 2, squares.sum(axis=1, keepdims=True) / 2
-    inverse = truncated_gamma(rng, shape, np.maximum(rate, TINY), low, high)
-    sd = 1 / np.sqrt(np.maximum(inverse, TINY)) * np.ones_like(means)
+    sd = draw_widths(model, count, np.maximum(squares, 0), beta, rng)
     return State(p, means, sd, state.number), (count > 0).sum(axis=1)
 
 
@@ -158,7 +181,7 @@ def pairs(x):
     return 2 * near / np.maximum(near.sum(axis=(1, 2), keepdims=True), TINY)
 
 
-def propose(model, x, number, pair, grow):
+def propose(x, number, pair, grow, own_widths, rng):
     """Split a cluster in the chains in which `grow`, merge two in the others.
 
     A part leaves a cluster, or is taken up by a heavier one. The two keep the weight,
@@ -167,7 +190,7 @@ def propose(model, x, number, pair, grow):
     pair : `pairs` of x
     Returns the new x, its pairs and the logarithm of the ratio of proposals.
     """
-    rng, rows, (_, chains, k) = model.rng, np.arange(x.shape[1]), x.shape
+    rows, (_, chains, k) = np.arange(x.shape[1]), x.shape
     # a and b: where the part and the rest are; a split takes the first free place
     i, j = np.divmod(drawn_index(rng, pair.reshape(chains, k * k)), k)
     lighter = x[0, rows, i] < x[0, rows, j]
@@ -177,17 +200,18 @@ def propose(model, x, number, pair, grow):
     weight = np.where(grow, weight, weight + part[0])
     share = np.where(grow, rng.random(chains) ** 2 / 2, part[0] / weight)
     middle = np.where(grow, mean, share * part[1] + (1 - share) * mean)
-    away = rng.normal(0, 1.5, chains) * np.sqrt(variance)
+    away = rng.normal(0, DISTANCE_SD, chains) * np.sqrt(variance)
     away = np.where(grow, away, part[1] - middle)
     between = share / (1 - share) * away**2
-    if model.own_widths:
+    if own_widths:
         total = share * part[2] + (1 - share) * variance + between
     else:
         total = variance + weight * between
     total = np.where(grow, variance, total)
-    size = np.where(grow, rng.normal(-0.7, 1, chains), np.log(part[2] / total))
+    size = rng.normal(LOG_VARIANCE_MEAN, 1, chains)
+    size = np.where(grow, size, np.log(part[2] / total))
     widths = 2 * [total - weight * between]
-    if model.own_widths:
+    if own_widths:
         width = total * np.exp(size)
         widths = width, (total - share * width - between) / (1 - share)
     part = share * weight, middle + away, widths[0]
@@ -196,15 +220,15 @@ def propose(model, x, number, pair, grow):
     new[:, rows, b] = np.where(grow, rest, [weight, middle, total])
     new[:, rows, a] = np.where(grow, part, new[:, rows, number - 1])
     new[:, rows[~grow], number[~grow] - 1] = [[0], [0], [1]]
-    if not model.own_widths:
+    if not own_widths:
         new[2] = np.where(grow, widths[0], total)[:, None]
     new_pair = pairs(new)
     log_ratio = np.log(np.where(grow[:, None, None], new_pair, pair)[rows, a, b])
-    log_ratio += log_split_ratio(model, share, away, total, size)
+    log_ratio += log_split_ratio(own_widths, share, away, total, size)
     return new, new_pair, np.where(grow, 1, -1) * log_ratio
 
 
-def log_split_ratio(model, share, away, total, size):
+def log_split_ratio(own_widths, share, away, total, size):
     """Jacobian of a split over the density of what it draws: its logarithm, (chains,).
 
     share, away : of the part, its share of the weight and its distance from the whole
@@ -212,54 +236,56 @@ def log_split_ratio(model, share, away, total, size):
     """
     distance = away / np.sqrt(total)
     log_ratio = np.log(2 * share * total) / 2 - np.log(1 - share)
-    log_ratio += (distance / 1.5) ** 2 / 2 + np.log(1.5 * np.sqrt(2 * np.pi))
-    if model.own_widths:
-        log_ratio += (size + 0.7) ** 2 / 2 + np.log(np.sqrt(2 * np.pi))
+    log_ratio += (distance / DISTANCE_SD) ** 2 / 2
+    log_ratio += np.log(DISTANCE_SD * np.sqrt(2 * np.pi))
+    if own_widths:
+        log_ratio += (size - LOG_VARIANCE_MEAN) ** 2 / 2 + np.log(np.sqrt(2 * np.pi))
         log_ratio += np.log(total) + size - np.log(1 - share)
     return log_ratio
 
 
-def split_and_merge(model, state, moves):
+def split_and_merge(model: Model, state: State, moves: int, rng) -> State:
     """Moves of all chains: a split or a merge, or one after the other if k is known."""
-    number, all_chains = state.number, np.ones(len(state.number), bool)
-    state = state.resized(min(number.max() + moves, len(model.prior)))
+    prior, number = model.prior, state.number
+    how, all_chains = (prior.own_widths, rng), np.ones(len(number), bool)
+    state = state.resized(min(number.max() + moves, prior.largest))
     x = np.array([state.p, state.means, state.sd**2])
 
     def log_target(x, number):
-        each = x[0], x[1], np.sqrt(x[2])
-        return log_likelihood(model, *each) + log_prior(model, *each, number)
+        state = x[0], x[1], np.sqrt(x[2])
+        return log_likelihood(model, *state) + prior.log_density(*state, number)
 
     with np.errstate(all="ignore"):
         value, pair = log_target(x, number), pairs(x)
         for _ in range(moves):
-            if model.unknown:
-                grow = model.rng.random(len(number)) < 0.5
-                new, new_pair, log_ratio = propose(model, x, number, pair, grow)
+            if prior.unknown:
+                grow = rng.random(len(number)) < 0.5
+                new, new_pair, log_ratio = propose(x, number, pair, grow, *how)
                 other = number + np.where(grow, 1, -1)
             else:
-                merged, at, back = propose(model, x, number, pair, ~all_chains)
-                split = propose(model, merged, number - 1, at, all_chains)
+                merged, at, back = propose(x, number, pair, ~all_chains, *how)
+                split = propose(merged, number - 1, at, all_chains, *how)
                 new, new_pair, log_ratio = *split[:2], back + split[2]
                 other = np.where(number > 1, number, 0)
-            possible = (other > 0) & (other <= len(model.prior))
+            possible = (other > 0) & (other <= prior.largest)
             other = np.where(possible, other, number)
             after = log_target(new, other)
             odds = after - value + log_ratio
-            yes = possible & (np.log(model.rng.random(len(number))) < odds)
+            yes = possible & (np.log(rng.random(len(number))) < odds)
             number, value = np.where(yes, other, number), np.where(yes, after, value)
             x = np.where(yes[:, None], new, x)
             pair = np.where(yes[:, None, None], new_pair, pair)
     return State(x[0], x[1], np.sqrt(x[2]), number).resized(number.max())
 
 
-def starting_state(model, chains):
+def starting_state(model: Model, chains: int, rng: np.random.Generator) -> State:
     """Blocks of the sorted values, of other sizes in every chain.
 
     Chains start from every number of clusters that the prior allows, one after another.
     """
-    number = np.resize(model.numbers, chains)
+    prior, number = model.prior, np.resize(model.prior.numbers, chains)
     exists = np.arange(number.max()) < number[:, None]
-    share = model.rng.standard_gamma(10.0, exists.shape) * exists
+    share = rng.standard_gamma(10.0, exists.shape) * exists
     share /= share.sum(axis=1, keepdims=True)
     order = np.argsort(model.z, axis=1)
     z, count, variance = (
@@ -275,13 +301,24 @@ def starting_state(model, chains):
     square = (z[:, None] - means[..., None]) ** 2 + variance[:, None]
     sd = np.sqrt((held * square).sum(axis=2) / total)
     sd = np.maximum(sd, 0.05 / number[:, None])
-    if model.min_weight:
+    if prior.min_weight:
         share = exists / number[:, None]
-    if not model.own_widths:
+    if not prior.own_widths:
         sd = np.sqrt((share * sd**2).sum(axis=1, keepdims=True)) * np.ones_like(sd)
-        sd = np.minimum(sd, model.widest / 2)
-    sd = np.where(exists, np.maximum(sd, 1.01 * model.floor), 1)
+        sd = np.minimum(sd, prior.widest / 2)
+    sd = np.where(exists, np.maximum(sd, 1.01 * prior.floor), 1)
     return State(np.where(exists, np.maximum(share, TINY), 0), means, sd, number)
+
+
+def step(model: Model, state: State, moves: int, rng: np.random.Generator):
+    """What chains do between two draws; returns the state and the numbers of occupied.
+
+    To sample in another way, put another function in its place.
+    """
+    if moves:
+        state = split_and_merge(model, state, moves, rng)
+    with np.errstate(divide="ignore"):  # the logarithm of a weight of zero
+        return sweep(model, state, rng)
 
 
 class Chains:
@@ -291,123 +328,141 @@ class Chains:
     clusters always.
     """
 
-    def __init__(self, model, chains, ordered=True):
-        self.model, self.ordered = model, ordered
-        self.state, self.sweeps = starting_state(model, chains), 0
-        self.interrupted = False
+    def __init__(self, model: Model, chains: int, rng, ordered: bool = True):
+        self.model, self.rng, self.ordered = model, rng, ordered
+        self.state, self.interrupted = starting_state(model, chains, rng), False
 
-    def sweep(self, tuning=False):
-        """One sweep of all chains; returns the state and the numbers of occupied."""
-        moves = MOVES if self.model.unknown else tuning * (self.sweeps % 2)
-        state, self.sweeps = self.state, self.sweeps + 1
-        if moves:
-            state = split_and_merge(self.model, state, moves)
-        with np.errstate(divide="ignore"):  # the logarithm of a weight of zero
-            state, occupied = sweep(self.model, state)
-        if self.ordered:
-            means = np.where(state.exists, state.means, np.inf)
-            state = state.taken(means.argsort(axis=1))
-        self.state = state
-        return state, occupied
+    def draw(self, sweeps: Iterable, tuning: bool = False) -> list:
+        """Pairs of a state and its numbers of occupied clusters, one a sweep.
 
-    def draw(self, sweeps, tuning=False):
-        """What all chains drew in each of the sweeps, or in fewer if interrupted."""
-        kept, self.interrupted = [], True
+        Interrupted, it returns what was drawn.
+        """
+        draws, self.interrupted = [], True
         with suppress(KeyboardInterrupt):
-            for _ in sweeps:
-                kept.append(self.sweep(tuning))
+            for i, _ in enumerate(sweeps):
+                moves = MOVES if self.model.prior.unknown else tuning * (i % 2)
+                state, occupied = step(self.model, self.state, moves, self.rng)
+                self.state = state.sorted() if self.ordered else state
+                draws.append((self.state, occupied))
             self.interrupted = False
-        return kept
+        return draws
 
 
-def with_bar(sweeps, say):
+def with_bar(sweeps, description):
     """So many sweeps, with a bar if they take long."""
-    return tqdm(range(sweeps), say, delay=3, mininterval=0.5, leave=False)
+    from tqdm import tqdm
+
+    return tqdm(range(sweeps), description, delay=3, mininterval=0.5, leave=False)
 
 
-def as_dataset(kept, model, column):
+def as_dataset(draws: list, prior: Prior, column: Column) -> xr.Dataset:
     """Draws of `Chains.draw` in the data's units, with dims chain, draw and cluster."""
-    most = max(state.p.shape[1] for state, _ in kept)
-    shape = (len(kept[0][1]), len(kept), most)
+    import xarray as xr
+
+    largest = max(state.p.shape[1] for state, _ in draws)
+    shape = (len(draws[0][1]), len(draws), largest)
     p, means, sd = (np.full(shape, np.nan) for _ in range(3))
-    for i, (state, _) in enumerate(kept):
+    for i, (state, _) in enumerate(draws):
         exists, k = state.exists, state.p.shape[1]
         for whole, x in zip((p, means, sd), (state.p, state.means, state.sd)):
             whole[:, i, :k] = np.where(exists, x, np.nan)
     means, sd = column.location + column.scale * means, column.scale * sd
     dims = ("chain", "draw", "cluster")
-    names = dict(p=(dims, p), means=(dims, means), sd=(dims, sd))
-    if not model.own_widths:
-        names["sd"] = (dims[:2], sd[..., 0])
-    if model.unknown:
-        names["k"] = (dims[:2], np.array([state.number for state, _ in kept]).T)
-        names["occupied"] = (dims[:2], np.array([filled for _, filled in kept]).T)
+    variables = dict(p=(dims, p), means=(dims, means), sd=(dims, sd))
+    if not prior.own_widths:
+        variables["sd"] = (dims[:2], sd[..., 0])
+    if prior.unknown:
+        number = np.array([state.number for state, _ in draws]).T
+        variables["k"] = (dims[:2], number)
+        variables["occupied"] = (dims[:2], np.array([filled for _, filled in draws]).T)
     coords = {name: np.arange(n) for name, n in zip(dims, shape)}
     attrs = dict(places=len(column.count), points=column.size, step=column.step)
-    return xr.Dataset(names, coords, attrs)
+    return xr.Dataset(variables, coords, attrs)
 
 
 def gibbs(
-    data,
-    k,
-    priors=None,
-    own_widths=False,
-    min_weight=0,
-    concentration=1,
+    data: Any,
+    k: Any,
+    priors: dict[str, float] | None = None,
+    own_widths: bool = True,
+    min_weight: float = 0,
+    concentration: Any = 1,
     *,
-    chains=32,
-    draws=2_500,
-    tune=500,
-    ordered=True,
-    places=1_000,
-    random_seed=8927,
-):
+    chains: int = 32,
+    draws: int = 2_500,
+    tune: int = 500,
+    ordered: bool = True,
+    places: int = PLACES,
+    random_seed: Any = 8927,
+) -> xr.Dataset:
     """Sample a mixture of normal distributions from its full conditionals.
 
-    data : a column of n numbers, without missing values: array, list, Series, or a Dask
-        array or column, which is read once
-    k : the number of clusters, or the prior probabilities of 1, 2, … clusters
-    priors : center and scale of the normal prior of the means, and widest, the largest
-        width, in the data's units; without them they follow from the range R of data,
-        as the middle, R and R
-    own_widths : a width for each cluster, with the prior of Richardson and Green
-        (1997), 1 / sd² ~ Gamma(2, beta), beta ~ Gamma(0.2, 10 / widest²), instead of
-        one width ~ Uniform(0, widest). No width is under 0.7 steps, of those in which
-        the values are written
-    min_weight : the smallest weight that a cluster may have
-    concentration : of the Dirichlet prior of the weights, one or one for each number
-    chains, draws, tune : how many; draws that are kept, and sweeps that are not
-    ordered : whether to sort the clusters of each draw by their means
-    places : about how many values are told apart, see `as_column`
+    Parameters
+    ----------
+    data : array-like or Dask collection, (n,)
+        A column of numbers without missing values: array, list, Series, or a Dask array
+        or column, which is read once.
+    k : int or sequence of float
+        The number of clusters, or the prior probabilities of 1, 2, … clusters.
+    priors : dict, optional
+        center and scale of the normal prior of the means, and widest, the largest
+        width, in the data's units. Without them they follow from the range R of data,
+        as the middle, R and R.
+    own_widths : bool
+        A width for each cluster, with the prior of Richardson and Green (1997), 1 / sd²
+        ~ Gamma(2, beta), beta ~ Gamma(0.2, 10 / widest²), or one width ~ Uniform(0,
+        widest). No width is under 0.7 steps, of those in which the values are written.
+    min_weight : float
+        The smallest weight that a cluster may have.
+    concentration : float or sequence of float
+        Of the Dirichlet prior of the weights, one or one for each number.
+    chains, draws, tune : int
+        How many; draws that are returned, and sweeps before them that are forgotten.
+    ordered : bool
+        Whether to sort the clusters of each draw by their means.
+    places : int
+        About how many values are told apart, see `as_column`.
+    random_seed : int
+        The same seed gives the same draws.
 
-    Returns an xarray.Dataset with dims chain, draw, cluster, in the data's units: p,
-    means and sd, and if the number is unknown k and occupied, the number of clusters
-    and of those that hold points; of clusters that a draw has not, the rest is NaN. Its
-    attributes are points, places, step and sampling_time in seconds. The same seed
-    gives the same draws. Interrupted, it returns what was drawn.
-    Raises ValueError, with what to do, for data or arguments that do not fit.
+    Returns
+    -------
+    xarray.Dataset
+        Draws with dims chain, draw, cluster, in the data's units: p, means and sd, and
+        if the number is unknown k and occupied, the number of clusters and of those
+        that hold points; of clusters that a draw has not, the rest is NaN. Its
+        attributes are points, places, step and sampling_time in seconds. Interrupted,
+        it has what was drawn.
 
-    Source: Diebolt and Robert (1994); the number, Frühwirth-Schnatter, Malsiner-Walli
-    and Grün (2021), with moves of Richardson and Green (1997).
+    Raises
+    ------
+    ValueError
+        With what to do, for data or arguments that cannot be sampled.
+
+    References
+    ----------
+    Diebolt and Robert (1994), doi:10.1111/j.2517-6161.1994.tb01985.x; for the number
+    Frühwirth-Schnatter, Malsiner-Walli and Grün (2021), doi:10.1214/21-BA1294, with
+    moves of Richardson and Green (1997), doi:10.1111/1467-9868.00095.
     """
-    begin, whole = time.perf_counter(), (int, np.integer)
+    begin = time.perf_counter()
     for name, value, least in (
         ("chains", chains, 2),
         ("draws", draws, 1),
         ("tune", tune, 0),
         ("places", places, 10),
     ):
-        fits = isinstance(value, whole) and value >= least
-        refuse(not fits, f"{name} = {value}: give a whole number from {least}.")
+        whole = isinstance(value, (int, np.integer)) and value >= least
+        refuse(not whole, f"{name} = {value}: give a whole number from {least}.")
     column, rng = as_column(data, places), np.random.default_rng(random_seed)
-    model = model_of(column, k, priors, own_widths, min_weight, concentration, rng)
-    sampler = Chains(model, chains, ordered)
+    prior = prior_of(column, k, priors, own_widths, min_weight, concentration)
+    sampler = Chains(model_of(column, prior), chains, rng, ordered)
     sampler.draw(with_bar(tune, "tuning"), tuning=True)
     kept = [] if sampler.interrupted else sampler.draw(with_bar(draws, "sampling"))
     if not kept:
         raise KeyboardInterrupt("stopped before the first draw")
     if len(kept) < draws:
         print(f"stopped after {len(kept):,} of {draws:,} draws a chain")
-    drawn = as_dataset(kept, model, column)
+    drawn = as_dataset(kept, prior, column)
     drawn.attrs["sampling_time"] = time.perf_counter() - begin
     return drawn

@@ -12,7 +12,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from tqdm import tqdm
 
 from .data import places_to_look
-from .model import falling_prior, model_of
+from .model import falling_prior, model_of, prior_of
 from .posterior import log_components, log_density, relabeled
 from .sampler import Chains, as_dataset
 
@@ -76,7 +76,7 @@ def sample_until_trusted(chains, column, until, reported, decided):
     reported : a function of draws that returns those that have to agree
     decided : a function of draws that tells if more of them would change nothing
     """
-    kept, wanted, of_chains = [], 500, (chains.model, column)
+    kept, wanted, of_chains = [], 500, (chains.model.prior, column)
     tuned = chains.draw(until(TUNE), tuning=True)
     over, run = len(tuned) < TUNE, None
     try:
@@ -121,9 +121,8 @@ def sampled(column, clusters, own_widths, largest, seconds, rng):
     begin, at, number_run = time.monotonic(), places_to_look(column), None
 
     def run(chains, seconds, reported, decided=lambda draws: False, **number):
-        more = dict(priors=None, own_widths=own_widths, min_weight=0, rng=rng)
-        model = model_of(column, **number, **more)
-        sweeps, chains = partial(until, begin, seconds, bar), Chains(model, chains)
+        model = model_of(column, prior_of(column, own_widths=own_widths, **number))
+        sweeps, chains = partial(until, begin, seconds, bar), Chains(model, chains, rng)
         return sample_until_trusted(chains, column, sweeps, reported, decided)
 
     def leans(draws):
@@ -152,9 +151,8 @@ def different_answers(draws, column):
     away = np.abs(mean[:, None] - mean) / np.hypot(spread[:, None], spread)
     away = away.max(axis=2)[np.triu_indices(chains, 1)]
     label = fcluster(linkage(away), 2, "distance")
-    last = log_components(column.values, draws.isel(draw=slice(-20, None)))
-    each = np.logaddexp.reduce(last, axis=1) @ column.count
-    each = each.reshape(chains, -1).mean(axis=1)
+    last = log_components(column.values, draws.isel(draw=slice(-20, None))).values
+    each = (np.logaddexp.reduce(last, axis=2) @ column.count).mean(axis=1)
     groups = [(sum(label == i), each[label == i].mean()) for i in set(label)]
     return sorted(groups, reverse=True)
 

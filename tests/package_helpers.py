@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mixtures.sampler import Chains
+from mixtures import sampler
 
 
 def same(a, b):
@@ -12,12 +12,12 @@ def same(a, b):
 
 def interrupt_sweep(monkeypatch, at):
     """Let the sweep of that number, from one, be interrupted instead."""
-    calls, sweep = [], Chains.sweep
+    calls, step = [], sampler.step
 
     def interrupted(*arguments):
         calls.append(0)
         if len(calls) == at:
             raise KeyboardInterrupt
-        return sweep(*arguments)
+        return step(*arguments)
 
-    monkeypatch.setattr(Chains, "sweep", interrupted)
+    monkeypatch.setattr(sampler, "step", interrupted)

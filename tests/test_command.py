@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from package_helpers import interrupt_sweep
 
-from mixtures import report, trust
+from mixtures import report, sampler
 from mixtures.__main__ import main
 
 QUICK = ["--clusters", "2", "--seconds", "20", "--seed", "1"]
@@ -96,7 +96,7 @@ def test_what_cannot_be_read_is_said(folder, capsys, file, content, column, said
 
 
 def test_a_folder_is_tried_before_sampling(folder, capsys, monkeypatch):
-    monkeypatch.setattr(trust.Chains, "sweep", None)
+    monkeypatch.setattr(sampler, "step", None)
     assert main(["two.csv", "length", "--out", "two.csv/result"]) == 2
     assert "cannot be written" in capsys.readouterr().err
 

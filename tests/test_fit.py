@@ -16,8 +16,8 @@ from scipy.special import beta
 import mixtures as mx
 from mixtures import posterior, trust
 from mixtures import report as reports
-from mixtures.fit import Fit
 from mixtures.data import as_column, places_to_look
+from mixtures.fitting import Fit
 
 
 def rng(seed=0):

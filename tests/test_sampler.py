@@ -16,58 +16,44 @@ from package_helpers import interrupt_sweep
 from scipy import stats
 
 from mixtures import as_column, gibbs, sampler
-from mixtures.model import Model, State, log_likelihood, model_of
+from mixtures.model import Model, Prior, State, log_likelihood, model_of, prior_of
 from mixtures.sampler import Chains
 
 N = 12  # points in each simulated data set
-FALLING = dict(prior=[0.4, 0.3, 0.2, 0.1], alpha=1 / np.arange(1, 5))
+FALLING = dict(number=[0.4, 0.3, 0.2, 0.1], concentration=1 / np.arange(1, 5))
 MODELS = {
-    "one cluster": dict(prior=[1]),
-    "one width, minimum weight": dict(prior=[0, 0, 1], min_weight=0.1),
-    "one width over a floor": dict(prior=[0, 1], floor=0.8),
-    "own widths over a floor": dict(prior=[0, 0, 1], own_widths=True, floor=0.3),
+    "one cluster": dict(number=[1]),
+    "one width, minimum weight": dict(number=[0, 0, 1], min_weight=0.1),
+    "one width over a floor": dict(number=[0, 1], floor=0.8),
+    "own widths over a floor": dict(number=[0, 0, 1], own_widths=True, floor=0.3),
     "one width, number unknown": FALLING,
-    "own widths, number unknown": dict(prior=[0.25] * 4, own_widths=True),
+    "own widths, number unknown": dict(number=[0.25] * 4, own_widths=True),
     "own widths, falling, floor": dict(**FALLING, own_widths=True, floor=0.3),
 }
 
 
-def model_for(y, **more):
+def prior_for(**more):
+    """A prior with limits that N points feel."""
+    given = dict(concentration=1.0, floor=1e-6, own_widths=False) | more
+    given["number"] = np.array(given["number"], float)
+    alpha = np.broadcast_to(given["concentration"], given["number"].shape)
+    return Prior(**given | dict(concentration=alpha), center=1.0, scale=2.0, widest=3.0)
+
+
+def model_for(y, prior):
     """A model of data sets, (sets, points), one for each chain."""
     one = np.ones_like(y)
-    given = dict(alpha=1.0, floor=1e-6, own_widths=False, min_weight=0) | more
-    given["prior"] = np.array(given["prior"], float)
-    given["alpha"] = np.broadcast_to(given["alpha"], given["prior"].shape)
-    return Model(z=y, count=one, variance=0 * one, center=1.0, scale=2.0, widest=3.0, **given)
+    return Model(z=y, count=one, variance=0 * one, prior=prior)
 
 
-def from_the_prior(model, sets):
-    """States of the prior, cut off at the walls, and data of each, (sets, N)."""
-    rng, most = model.rng, len(model.prior)
-    number = rng.choice(np.arange(1, most + 1), sets, p=model.prior)
-    exists = np.arange(most) < number[:, None]
-    p, sd, todo = np.zeros(exists.shape), np.ones(exists.shape), np.arange(sets)
-    while todo.size:  # draw anew what is beyond a wall
-        shape, here = (todo.size, most), exists[todo]
-        gamma = rng.standard_gamma(model.alpha[number[todo] - 1, None] * np.ones(most))
-        gamma = np.maximum(gamma, 1e-300) * here
-        p[todo] = gamma / gamma.sum(axis=1, keepdims=True)
-        if model.own_widths:
-            beta = rng.standard_gamma(0.2, (todo.size, 1)) * model.widest**2 / 10
-            drawn = np.sqrt(np.maximum(beta, 1e-300) / rng.standard_gamma(2, shape))
-        else:
-            drawn = model.widest * rng.random((todo.size, 1))
-        sd[todo] = np.where(here, drawn, 1)
-        inside = (sd[todo] >= model.floor) & (p[todo] >= model.min_weight) | ~here
-        todo = todo[~inside.all(axis=1)]
-    means = model.center + model.scale * rng.standard_normal(p.shape)
-    means = np.where(exists, means, 0)
-    state = State(p, means, sd, number)
-    category = (rng.random((sets, N, 1)) >= p.cumsum(axis=1)[:, None]).sum(axis=2)
+def simulated(prior, sets, rng):
+    """States of the prior and data of each, (sets, N)."""
+    state = prior.draw(rng, sets)
+    category = (rng.random((sets, N, 1)) >= state.p.cumsum(axis=1)[:, None]).sum(axis=2)
     category = np.minimum(category, state.number[:, None] - 1)
     noise = rng.standard_normal(category.shape)
-    y = np.take_along_axis(means, category, 1)
-    return state, y + np.take_along_axis(sd, category, 1) * noise
+    y = np.take_along_axis(state.means, category, 1)
+    return state, y + np.take_along_axis(state.sd, category, 1) * noise
 
 
 def statistics(y, state):
@@ -102,14 +88,12 @@ def statistics(y, state):
 
 def changes(name, step, sets=100_000, batches=25):
     """Changes of the statistics by a step, in standard errors."""
-    rng, found = np.random.default_rng(3), []
+    rng, prior, found = np.random.default_rng(3), prior_for(**MODELS[name]), []
     for _ in range(batches):
-        model = model_for(np.zeros((1, 1)), rng=rng, **MODELS[name])
-        state, y = from_the_prior(model, sets // batches)
-        model = model_for(y, rng=rng, **MODELS[name])
+        state, y = simulated(prior, sets // batches, rng)
         before = pd.DataFrame(statistics(y, state), dtype=float)
         with np.errstate(divide="ignore"):
-            after = step(model, state)
+            after = step(model_for(y, prior), state, rng)
         width = state.p.shape[1]
         pad = ((0, 0), (0, width - after.p.shape[1]))
         each = (np.pad(x, pad) for x in (after.p, after.means))
@@ -120,8 +104,8 @@ def changes(name, step, sets=100_000, batches=25):
 
 
 STEPS = {
-    "sweep": lambda model, state: sampler.sweep(model, state)[0],
-    "moves": lambda model, state: sampler.split_and_merge(model, state, 4),
+    "sweep": lambda *given: sampler.sweep(*given)[0],
+    "moves": lambda model, state, rng: sampler.split_and_merge(model, state, 4, rng),
 }
 
 
@@ -136,10 +120,10 @@ def test_each_step_leaves_the_joint_law_as_it_is(name, step):
 @pytest.mark.parametrize("name", list(MODELS)[1::2])
 def test_the_truth_has_a_uniform_rank(name, sets=400, thin=25, ranks=19):
     rng = np.random.default_rng(7)
-    how = dict(rng=rng, **MODELS[name])
-    truth, y = from_the_prior(model_for(np.zeros((1, 1)), **how), sets)
-    chains = Chains(model_for(y, **how), sets)
-    assert set(chains.state.number) == set(chains.model.numbers)
+    prior = prior_for(**MODELS[name])
+    truth, y = simulated(prior, sets, rng)
+    chains = Chains(model_for(y, prior), sets, rng)
+    assert set(chains.state.number) == set(prior.numbers)
     chains.draw(range(200), tuning=True)
     kept = chains.draw(range(thin * ranks))[thin - 1 :: thin]
     drawn = [statistics(y, state) for state, _ in kept]
@@ -229,10 +213,11 @@ def test_an_interrupt_keeps_what_all_chains_have(monkeypatch, capsys):
 def test_a_far_outlier_keeps_its_cluster(count):
     """Every density underflows there; the point still belongs to the nearest cluster."""
     y = np.r_[np.linspace(-1, 1, 50), np.linspace(9, 11, 50), 1e6]
-    model = model_for(y[None], prior=[0, 1], rng=np.random.default_rng(0))
+    model = model_for(y[None], prior_for(number=[0, 1]))
     model = replace(model, count=count * model.count)
     state = np.full((2, 2), 0.5), np.array([[0.0, 10]] * 2), np.full((2, 2), 0.1)
-    held, total, _ = sampler.draw_categories(model, State(*state, np.array([2, 2])))
+    state = State(*state, np.array([2, 2]))
+    held, total, _ = sampler.draw_categories(model, state, np.random.default_rng(0))
     np.testing.assert_array_equal(held, [[50 * count, 51 * count]] * 2)
     np.testing.assert_allclose(total, [[0, count * (500 + 1e6)]] * 2, atol=1e-6)
 
@@ -243,14 +228,14 @@ def test_the_law_of_the_sums(kind, chains=40_000):
     z, rng = np.linspace(-2, 3, 30), np.random.default_rng(0)
     count = np.ones(30) if kind == "points" else rng.integers(1, 20, 30) * 1.0
     variance = (kind == "wide places") * rng.random(30)
-    model = model_for(z[None], prior=[0, 0, 1], rng=rng)
+    model = model_for(z[None], prior_for(number=[0, 0, 1]))
     model = replace(model, count=count[None], variance=variance[None])
     p, means, sd = np.array([[0.2, 0.3, 0.5], [-1, 0, 2], [0.5, 2, 1]])
     square = (z - means[:, None]) ** 2 + variance
     weight = (p / sd)[:, None] * np.exp(-square / 2 / sd[:, None] ** 2)
     weight /= weight.sum(axis=0)
     state = State(*(np.tile(x, (chains, 1)) for x in (p, means, sd)), 3)
-    for x, found in zip((1, z, square), sampler.draw_categories(model, state)):
+    for x, found in zip((1, z, square), sampler.draw_categories(model, state, rng)):
         expected = (count * x * weight).sum(axis=1)
         spread = (count * x**2 * weight * (1 - weight)).sum(axis=1)
         error = (found.mean(axis=0) - expected) / np.sqrt(spread / chains)
@@ -265,7 +250,7 @@ def test_places_shift_no_posterior_mean():
     category = rng.choice(3, n, p=p)
     y = rng.normal(means[category], sd[category])
     columns = as_column(y, n), as_column(y, 500)
-    models = [model_of(one, 3, None, True, 0, 1, rng) for one in columns]
+    models = [model_of(one, prior_of(one, 3)) for one in columns]
     assert [model.z.size for model in models] == [n, len(columns[1].count)]
 
     def change(x):

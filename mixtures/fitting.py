@@ -76,8 +76,9 @@ class Fit:
         """
         if values is None:
             values = np.unique(self.column.quantile(np.linspace(0.05, 0.95, 9)))
-        each = shares(log_components(checked_values(values), thinned(self.all_draws)))
-        together = np.einsum("skv,skw->vw", each, each) / len(each)
+        draws = thinned(self.all_draws)
+        share = shares(log_components(checked_values(values), draws).values)
+        together = np.einsum("cskv,cskw->vw", share, share) / share[..., 0, 0].size
         return pd.DataFrame(together, values, values)
 
     def plot(self, ax=None):
