@@ -1,52 +1,18 @@
 """Fit a column of a file: mixtures FILE COLUMN --out FOLDER."""
 
+from __future__ import annotations
+
 import argparse
-import difflib
-import os
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
-import pandas as pd
-
-from .fitting import fit
-
-
-def read(path):
-    """A table from a CSV or Parquet file. Raises ValueError or OSError."""
-    kind, reader = "comma-separated values", pd.read_csv
-    if path.suffix.lower() in (".parquet", ".pq"):
-        kind, reader = "Parquet", pd.read_parquet
-    with open(path, "rb"):  # of a folder or no file this says so best
-        pass
-    try:
-        return reader(path)
-    except ImportError:
-        raise ValueError("To read Parquet: pip install pyarrow.") from None
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's own are such, too
-        what = str(error).strip().splitlines()[0].rstrip(".")
-        raise ValueError(f"{path} is no table of {kind}: {what}.") from None
+if TYPE_CHECKING:
+    from .fitting import Fit
 
 
-def column_of(frame, name, path):
-    """A column of the table. Raises ValueError that offers names that are near."""
-    columns = {str(one): one for one in frame.columns}
-    if name in columns:
-        return frame[columns[name]].rename(name)
-    near = difflib.get_close_matches(name, columns, 3, 0.4) or list(columns)[:10]
-    raise ValueError(f"{path} has no column {name!r}; it has {', '.join(near)}.")
-
-
-def refuse_folder(folder):
-    """ValueError if a folder can be neither made nor written, before time is spent."""
-    folder = folder.absolute()
-    there = next(one for one in (folder, *folder.parents) if one.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise ValueError(f"{folder} cannot be written: give another folder as --out.")
-
-
-def arguments(given):
+def arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("mixtures", description=__doc__)
     parser.add_argument("file", type=Path, help="a CSV or Parquet file")
     parser.add_argument("column", help="the name of a column of numbers")
@@ -59,35 +25,46 @@ def arguments(given):
     return parser.parse_args(given)
 
 
-def fitted(options):
+def fitted(options: argparse.Namespace) -> Fit:
     """The fit that was asked for, its files written. Raises ValueError or OSError."""
-    frame = read(options.file)
+    import matplotlib
+
+    from .fitting import fit
+    from .read import column_of, read_table, refuse_folder
+
+    matplotlib.use("agg")
+    frame = read_table(options.file)
     column = column_of(frame, options.column, options.file)
     refuse_folder(options.out)
-    numbers = options.clusters, not options.one_width, options.largest
-    found = fit(column, *numbers, options.seconds, options.seed)
-    found.save(options.out, frame)
-    return found
+    result = fit(
+        column,
+        options.clusters,
+        own_widths=not options.one_width,
+        largest=options.largest,
+        seconds=options.seconds,
+        random_seed=options.seed,
+    )
+    result.save(options.out, frame)
+    return result
 
 
-def main(given=None):
+def main(given: list[str] | None = None) -> int:
     """Exit status 0: trusted; 3: not; 2: cannot be fitted; 130: interrupted."""
-    options = arguments(given)
-    matplotlib.use("agg")
+    options = arguments(given)  # before anything is imported that takes time
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = fitted(options)
+            result = fitted(options)
     except (ValueError, OSError) as error:
         named = isinstance(error, OSError) and error.filename
-        said = f"{error.filename}: {error.strerror}." if named else error
-        print(f"mixtures: {said}", file=sys.stderr)
+        reason = f"{error.filename}: {error.strerror}." if named else error
+        print(f"mixtures: {reason}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("mixtures: interrupted with nothing to keep yet.", file=sys.stderr)
         return 130
-    print(f"{found}\nSee {options.out / 'report.html'}.")
-    return 130 if found.interrupted else 0 if found.trusted else 3
+    print(f"{result}\nSee {options.out / 'report.html'}.")
+    return 130 if result.interrupted else 0 if result.trusted else 3
 
 
 if __name__ == "__main__":

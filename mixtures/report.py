@@ -1,18 +1,22 @@
 """The figures of a fit, and all of it as one page and as files."""
 
+from __future__ import annotations
+
 import base64
-import html
 import io
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.special import ndtr
 
 from .posterior import ENDS, log_components, thinned
+
+if TYPE_CHECKING:
+    from .fitting import Fit
 
 # safe for the color-blind (Okabe and Ito)
 COLORS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
@@ -30,9 +34,16 @@ def histogram(column):
     return edges, np.histogram(column.values, edges, weights=column.count)[0]
 
 
+def axes():
+    """New axes for a figure that is not part of another."""
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(8, 4), layout="constrained")[1]
+
+
 def plot_clusters(fit, ax=None):
     """The column and the clusters, with bands that hold 94 % of the posterior."""
-    ax = plt.subplots(figsize=(8, 4), layout="constrained")[1] if ax is None else ax
+    ax = axes() if ax is None else ax
     edges, heights = histogram(fit.column)
     size = fit.column.size * np.diff(edges)
     ax.stairs(heights / size, edges, fill=True, color="0.8", label="data")
@@ -86,74 +97,84 @@ def plot_together(fit, ax):
     values = np.linspace(fit.column.low, fit.column.high, 60)
     style = dict(vmin=0, vmax=1, cmap="cividis", shading="nearest")
     shown = ax.pcolormesh(values, values, fit.together(values), **style)
-    plt.colorbar(shown, ax=ax, label="probability to share a cluster")
+    ax.figure.colorbar(shown, ax=ax, label="probability to share a cluster")
     ax.set(xlabel=fit.label, ylabel=fit.label)
 
 
-STYLE = """
-:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
-body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
-img { max-width: 100%; height: auto; background: white; border-radius: 0.5rem; }
-figure { margin: 1.5rem 0; } .table { overflow-x: auto; }
-table { border-collapse: collapse; }
-th, td { padding: 0.2rem 0.6rem; text-align: right; white-space: nowrap; }
-tbody tr { border-top: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
-"""
+def png(fit, plot):
+    """A figure, from a function of a fit and axes, as the base64 text of a PNG file."""
+    import matplotlib.pyplot as plt
 
-
-def picture(draw, fit):
-    """A figure as the text of a PNG file, from a function of its axes."""
     figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-    draw(fit, ax)
+    plot(fit, ax)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150)
     plt.close(figure)
     return base64.b64encode(file.getvalue()).decode()
 
 
-def html_table(fit):
-    """The table of clusters in HTML, a column for each estimate and its interval."""
+# What the page shows, in order: a function of a fit and axes, a heading, a caption
+FIGURES = (
+    (
+        plot_clusters,
+        "The column and its clusters",
+        "Histogram of {name} under the fitted bell curves and their sum, dotted. Bands "
+        "hold 94 %.",
+    ),
+    (
+        plot_number,
+        "How many clusters?",
+        "Probability of each number of clusters, with Monte Carlo errors.",
+    ),
+    (
+        plot_replicates,
+        "Does the mixture fit?",
+        "Histogram of the data over the band that holds 94 % of the heights in data "
+        "that the mixture would make. The line should leave the band seldom and by "
+        "little.",
+    ),
+    (
+        plot_together,
+        "Which values belong together?",
+        "Probability that two values share a cluster: light squares are groups, "
+        "whatever their names.",
+    ),
+)
+
+
+def estimates(fit: Fit) -> tuple[list, list]:
+    """Names of estimates, and for each cluster its number and estimates in words."""
     low, high = (f" {100 * q:.0f} %" for q in ENDS)
-    table, said = fit.clusters, {"cluster": fit.clusters.index}
-    for name, n in (("weight", 3), ("mean", fit.digits), ("sd", 3)):
-        columns = zip(table[name], table[name + low], table[name + high])
-        said[name] = [f"{x:.{n}g} ({a:.{n}g} to {b:.{n}g})" for x, a, b in columns]
-    return (
-        '<div class="table" tabindex="0" role="region" aria-label="clusters">'
-        f"{pd.DataFrame(said).to_html(index=False, border=0)}</div>"
-        "<p>In parentheses: intervals that hold 94 % of the posterior.</p>"
-    )
+    digits = dict(weight=3, mean=fit.digits, sd=3)
+    rows = [
+        (
+            cluster,
+            [
+                f"{row[x]:.{n}g} ({row[x + low]:.{n}g} to {row[x + high]:.{n}g})"
+                for x, n in digits.items()
+            ],
+        )
+        for cluster, row in fit.clusters.iterrows()
+    ]
+    return [*digits], rows
 
 
-def report(fit):
-    """One page of HTML that says all of a fit and needs nothing else."""
-    title, column = html.escape(fit.name), fit.column
-    pictures = [
-        (plot_clusters, "The column and its clusters", f"Histogram of {title} under "
-         "the fitted bell curves and their sum, dotted. Bands hold 94 %."),
-        (plot_replicates, "Does the mixture fit?", "Histogram of the data over the "
-         "band that holds 94 % of the heights in data that the mixture would make. The "
-         "line should leave the band seldom and by little."),
-        (plot_together, "Which values belong together?", "Probability that two "
-         "values share a cluster: light squares are groups, whatever their names."),
-    ]  # fmt: skip
-    if fit.number is not None:
-        text = "Probability of each number of clusters, with Monte Carlo errors."
-        pictures.insert(1, (plot_number, "How many clusters?", text))
-    body = f"<h1>{title}: a mixture of normal distributions</h1>"
-    body += f"<p><strong>{html.escape(fit.verdict)}</strong></p>"
-    body += html_table(fit)
-    for draw, heading, text in pictures:
-        image = f'<img alt="{text}" src="data:image/png;base64,{picture(draw, fit)}">'
-        body += f"<h2>{heading}</h2><figure>{image}"
-        body += f"<figcaption>{text}</figcaption></figure>"
-    body += f"<p>{column.size:,} values at {len(column.count):,} places, in steps of "
-    body += f"{column.step:.3g}.</p>"
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}'
-        '</title><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head><body><main>{body}</main></body></html>"
-    )
+def report(fit: Fit) -> str:
+    """One page of HTML that tells all of a fit and needs nothing else."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    figures = [
+        dict(heading=heading, caption=caption.format(name=fit.name), png=png(fit, plot))
+        for plot, heading, caption in FIGURES
+        if plot is not plot_number or fit.number is not None
+    ]
+    names, rows = estimates(fit)
+    environment = Environment(
+        loader=PackageLoader("mixtures"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    template = environment.get_template("report.html")
+    return template.render(fit=fit, names=names, rows=rows, figures=figures)
 
 
 def save(fit, folder, frame=None):
