@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for editors and type checkers
     from .data import as_column
+    from .diagnostics import convergence
     from .fitting import Fit, fit
     from .model import falling_prior, range_priors
     from .posterior import log_components
@@ -15,14 +16,15 @@ __version__ = "1.1.0"
 # its import would put the module in the place of the function.
 _PUBLIC = {
     "data": ["as_column"],
+    "diagnostics": ["convergence"],
     "fitting": ["Fit", "fit"],
     "model": ["falling_prior", "range_priors"],
     "posterior": ["log_components"],
     "sampler": ["gibbs"],
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
-__all__ = ["Fit", "as_column", "falling_prior", "fit", "gibbs", "log_components",
-           "range_priors"]  # fmt: skip
+__all__ = ["Fit", "as_column", "convergence", "falling_prior", "fit", "gibbs",
+           "log_components", "range_priors"]  # fmt: skip
 
 
 def __getattr__(name):

@@ -1,50 +1,21 @@
 """Sampled until it can be trusted, and why it cannot be if it cannot."""
 
 import time
-import warnings
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.cluster.hierarchy import fcluster, linkage
 from tqdm import tqdm
 
 from .data import places_to_look
+from .diagnostics import Convergence, arviz, convergence
 from .model import falling_prior, model_of, prior_of
 from .posterior import log_components, log_density, relabeled
 from .sampler import Chains, as_dataset
 
-with warnings.catch_warnings():  # ArviZ 0.23 announces its successor
-    warnings.simplefilter("ignore", FutureWarning)
-    import arviz as az
-
 TUNE = 500  # sweeps
-
-
-def checks(draws):
-    """Largest R-hat and smallest effective size of draws, dims chain and draw first.
-
-    What never moves, in any chain, is certain and has neither.
-    Source: Vehtari and others (2021), doi:10.1214/20-BA1221.
-    """
-    each = [x.values.reshape(*x.shape[:2], -1) for x in draws.data_vars.values()]
-    each = np.concatenate(each, axis=2, dtype=float)
-    moves = np.ptp(each, axis=(0, 1)) > 1e-12 * np.abs(each).max(axis=(0, 1))
-    if each.shape[1] < 4:
-        return np.inf, 1.0
-    if not moves.any():
-        return 1.0, np.inf
-    moving = xr.Dataset({"x": (("chain", "draw", "what"), each[..., moves])})
-    with np.errstate(all="ignore"):  # chains that stand still, each elsewhere
-        sizes = [az.ess(moving, method=m)["x"].min() for m in ("bulk", "tail")]
-        return float(az.rhat(moving)["x"].max()), float(min(sizes))
-
-
-def good(r_hat, effective):
-    """Whether chains agree: R-hat of at most 1.01 and an effective size of 400."""
-    return round(r_hat, 3) <= 1.01 and effective >= 400
 
 
 @dataclass
@@ -53,7 +24,7 @@ class Run:
 
     all_draws: xr.Dataset
     draws: xr.Dataset  # what is reported of them
-    checks: tuple  # R-hat and effective size
+    convergence: Convergence
     trusted: bool
     interrupted: bool = False
 
@@ -64,9 +35,10 @@ def looked_at(kept, of_chains, reported):
     some = kept[len(kept) // 3 :]
     all_draws = as_dataset(some[:: 1 + len(some) // 1_000], *of_chains)
     draws = reported(all_draws)
-    r_hat_and_size = checks(draws)
-    trusted = len(kept) >= 500 and good(*r_hat_and_size)
-    return Run(all_draws, draws, r_hat_and_size, trusted)
+    alone = draws.sizes.get("cluster") == 1  # then its weight is one
+    judged = convergence(draws.drop_vars("p") if alone else draws)
+    trusted = len(kept) >= 500 and judged.trusted
+    return Run(all_draws, draws, judged, trusted)
 
 
 def sample_until_trusted(chains, column, until, reported, decided):
@@ -146,6 +118,8 @@ def different_answers(draws, column):
 
     Chains are told apart by their log densities.
     """
+    from scipy.cluster.hierarchy import fcluster, linkage
+
     chains, each = draws.sizes["chain"], log_density(draws, column).values
     mean, spread = each.mean(axis=1), each.std(axis=1) + 1e-9
     away = np.abs(mean[:, None] - mean) / np.hypot(spread[:, None], spread)
@@ -173,7 +147,7 @@ def number_table(run, largest):
     number = np.arange(1, largest + 1)
     share = run.draws["occupied"].values[..., None] == number
     share = xr.Dataset({"x": (("chain", "draw", "number"), share.astype(float))})
-    error = np.nan_to_num(az.mcse(share)["x"].values)  # NaN: of too few draws
+    error = np.nan_to_num(arviz().mcse(share)["x"].values)  # NaN: of too few draws
     probability = share["x"].mean(["chain", "draw"]).values
     table = {"probability": probability, "Monte Carlo error": error}
     return pd.DataFrame(table, pd.Index(number, name="clusters"))
@@ -191,7 +165,8 @@ def doubt_of_number(run, number):
     if run.trusted:
         return ""
     instead = "give `clusters`, if you know how many"
-    return shortage(*run.checks, "the number of clusters", instead)
+    figures = run.convergence.r_hat, run.convergence.ess
+    return shortage(*figures, "the number of clusters", instead)
 
 
 def doubt_of_clusters(run, column):
@@ -206,12 +181,13 @@ def doubt_of_clusters(run, column):
             "another number of `clusters`, or leave it out."
         )
     density = log_density(run.draws, column)
-    if good(*checks(density.to_dataset(name="density"))):
+    if convergence(density.to_dataset(name="density")).trusted:
         return (
             "no names tell the clusters apart, though the chains agree on the "
             "density: use `together` and `plot`, or fewer `clusters`."
         )
-    return shortage(*run.checks, "the clusters", "try fewer `clusters`")
+    figures = run.convergence.r_hat, run.convergence.ess
+    return shortage(*figures, "the clusters", "try fewer `clusters`")
 
 
 def doubt(column, run, number_run, number):

@@ -59,9 +59,9 @@ def made(draws, values=TWO, trusted=False, occupied=None, largest=10):
     """A `Fit` of draws that were not sampled; occupied: (chain, draw)."""
 
     def run(reported, trusted=None):
-        checks = trust.checks(reported)
-        trusted = trust.good(*checks) if trusted is None else trusted
-        return trust.Run(draws, reported, checks, trusted)
+        judged = mx.convergence(reported)
+        trusted = judged.trusted if trusted is None else trusted
+        return trust.Run(draws, reported, judged, trusted)
 
     number = None
     if occupied is not None:
@@ -118,12 +118,6 @@ def test_what_never_moves_is_certain():
     found = mx.fit(np.r_[5 + 1e-3 * rng().standard_normal(199), 100.0])
     assert found.trusted and "2 clusters" in found.verdict, found.verdict
     assert found.clusters["weight"][1] == pytest.approx(2 / 202, rel=0.1)
-
-
-def test_a_constant_has_no_r_hat_but_chains_that_stand_apart_do():
-    assert trust.checks(drawn(np.arange(2.0))) == (1, np.inf)
-    apart = np.arange(16.0)[:, None, None] + 1e-3 * rng().random((16, 500, 2))
-    assert trust.checks(drawn(apart))[0] > 2
 
 
 def test_chains_with_different_answers_are_counted():
@@ -301,13 +295,6 @@ def test_tables_are_those_of_the_draws():
     for p, mean in zip((0.4, 0.6), NORMAL[:, -20:].reshape(-1, 2, 1).swapaxes(0, 1)):
         density += p * np.exp(-(((TWO - mean) / 2) ** 2) / 2) / (8 * np.pi) ** 0.5
     assert answers == [(16, pytest.approx(np.log(density).sum(1).mean()))]
-
-
-def test_good_draws_have_a_small_r_hat_and_a_large_effective_size():
-    shift = 0.1 * np.linspace(-1, 1, 16)[:, None, None]  # of standard deviations
-    for size, fits in ((0, True), (0.05, True), (0.4, False)):
-        assert trust.good(*trust.checks(drawn(NORMAL + size * shift))) == fits
-    assert trust.good(1.01, 400) and not trust.good(1, 399)
 
 
 def test_the_falling_prior_is_that_of_its_authors():

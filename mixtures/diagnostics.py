@@ -1,0 +1,154 @@
+"""The rule of trust: chains agree, are long enough, and none of them came late."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+# The least that Vehtari and others (2021), doi:10.1214/20-BA1221, ask for
+LARGEST_R_HAT = 1.01
+SMALLEST_ESS = 400
+# R-hat and sizes of ranks hardly see a chain that was still on its way, however far
+# out: so nothing that is reported may hang on whether the first draws are left out.
+# By chance it moves by 0.5 / sqrt(ess): a tenth is four times that of the least size
+FIRST = 1 / 5
+LARGEST_SHIFT = 0.1
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """Whether draws can be trusted, and why not; `convergence` makes it.
+
+    Attributes
+    ----------
+    r_hat : float
+        The largest rank-normalized split R-hat.
+    ess : float
+        The smallest effective sample size, of bulk, tail, mean and sd.
+    shift_of_mean, shift_of_sd : float
+        The largest change, with the first fifth of the draws left out: of a posterior
+        mean, in posterior sds, and of a posterior sd, relative.
+    flaw : str
+        Why these figures would say nothing, or empty.
+    """
+
+    r_hat: float
+    ess: float
+    shift_of_mean: float
+    shift_of_sd: float
+    flaw: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why the draws cannot be trusted, and what to do: empty if they can."""
+        if self.flaw:
+            return self.flaw
+        if not self.r_hat < 1.1:
+            return "the chains disagree; sample for much longer, or in another way"
+        if not max(self.shift_of_mean, self.shift_of_sd) <= LARGEST_SHIFT:
+            return "it hangs on how many draws are forgotten; tune for longer"
+        if not (round(self.r_hat, 3) <= LARGEST_R_HAT and self.ess >= SMALLEST_ESS):
+            return "take more draws"
+        return ""
+
+    @property
+    def trusted(self) -> bool:
+        return not self.reason
+
+    def __str__(self) -> str:
+        if self.flaw:
+            return f"not trusted: {self.flaw}"
+        verdict = f"not trusted: {self.reason}" if self.reason else "trusted"
+        return f"{verdict} (R-hat {self.r_hat:.3f}, effective size {self.ess:,.0f})"
+
+
+def arviz():
+    """ArviZ, which takes seconds to import, where it is used."""
+    with warnings.catch_warnings():  # 0.23 announces its successor
+        warnings.simplefilter("ignore", FutureWarning)
+        import arviz
+
+    return arviz
+
+
+def still(x, axis):
+    """Whether draws (chain, draw, element) do not move, but for rounding."""
+    return np.ptp(x, axis=axis) <= 1e-12 * np.abs(x).max(axis=(0, 1))
+
+
+def flaw_of(variables):
+    """Why figures would say nothing of variables, as of `convergence`, or empty."""
+    chains, draws = next(iter(variables.values())).shape[:2]
+    if chains < 2 or draws < 4:
+        return "it takes at least two chains of four draws; take more"
+    for name, x in variables.items():
+        if not np.isfinite(x).all():
+            return f"{name} is no number in some draws; leave it out"
+        never = still(x, (0, 1))
+        if never.all() and x.dtype.kind == "f":
+            return f"{name} never moved; sample it, or leave it out if it is certain"
+        if (still(x, 1).all(axis=0) & ~never).any():
+            return "the chains stand still, each elsewhere; sample in another way"
+    return ""
+
+
+def figures(x, real):
+    """The `Convergence` of draws (chain, draw, element) that all move.
+
+    real : whether elements are real numbers, (element,); others are counts
+    """
+    az, x = arviz(), (x - x.mean(axis=(0, 1))) / x.std(axis=(0, 1))
+    later = x[:, int(FIRST * x.shape[1]) :]
+    mean, sd = later.mean(axis=(0, 1)), later.std(axis=(0, 1))
+    sd = np.where(real, sd, 1)  # of a count no sd is reported, and it may be zero
+    x = xr.Dataset({"x": (("chain", "draw", "element"), x)})
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r_hat = az.rhat(x)["x"].max()
+        sizes = [az.ess(x, method=method) for method in ("bulk", "tail", "mean")]
+        sizes.append(az.ess(x**2, method="mean"))  # of the sd, alike in all ArviZ
+        shifts = np.abs(mean / sd).max(), np.abs(1 / sd - 1).max()
+    ess = min(size["x"].min() for size in sizes)
+    return Convergence(*map(float, (r_hat, ess, *shifts)))
+
+
+def convergence(draws: Any, var_names: list[str] | None = None) -> Convergence:
+    """Judge whether draws can be trusted, by all that is reported of them.
+
+    What never moves in any chain has no R-hat. A count that never moves is certain, and
+    so is an element of a variable whose others move. A variable of real numbers of
+    which nothing moves was not sampled: leave it out if it is known, as is the weight
+    of an only cluster.
+
+    Parameters
+    ----------
+    draws : xarray.Dataset or ArviZ's InferenceData, or its posterior
+        With dims chain, draw and any others.
+    var_names : list of str, optional
+        The variables that are reported, or all.
+
+    Returns
+    -------
+    Convergence
+
+    References
+    ----------
+    Vehtari and others (2021), doi:10.1214/20-BA1221.
+    """
+    if not isinstance(draws, xr.Dataset):
+        draws = getattr(draws, "posterior", draws)
+        draws = getattr(draws, "dataset", draws)  # of a tree, as ArviZ has it from 1.0
+    variables = {}
+    for name in var_names or draws.data_vars:
+        x = draws[name].transpose("chain", "draw", ...).values
+        variables[name] = x.reshape(*x.shape[:2], -1)
+    if flaw := flaw_of(variables):
+        return Convergence(np.inf, 0.0, np.inf, np.inf, flaw)
+    moving = [x[..., ~still(x, (0, 1))] for x in variables.values()]
+    real = np.concatenate([np.full(x.shape[2], x.dtype.kind == "f") for x in moving])
+    if not real.size:  # counts that are certain
+        return Convergence(1.0, np.inf, 0.0, 0.0)
+    return figures(np.concatenate(moving, axis=2, dtype=float), real)
