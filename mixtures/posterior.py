@@ -57,7 +57,8 @@ def relabeled(draws, at, rounds=30):
     """Draws with clusters named by membership, and the names in the order of the means.
 
     Of each draw the clusters take the order that is nearest to the average membership
-    of some values `at`, so that clusters of one mean and other widths stay apart.
+    of some values `at`, so that clusters of one mean and other widths stay apart: the
+    algorithm of Stephens with squared distances instead of Kullback-Leibler divergences.
     Sources: Stephens (2000), doi:10.1111/1467-9868.00265; Rodríguez and Walker (2014),
     doi:10.1080/10618600.2012.735624.
     """
