@@ -42,7 +42,7 @@ def log_components(values: Any, draws: xr.Dataset) -> xr.DataArray:
     p, means, sd = draws["p"], draws["means"], draws["sd"]
     at = xr.DataArray(np.asarray(values, dtype=float), dims="value")
     with np.errstate(divide="ignore"):
-        terms = np.log(p / sd) - ((means - at) / sd) ** 2 / 2
+        terms: xr.DataArray = np.log(p / sd) - ((means - at) / sd) ** 2 / 2
     terms = terms.where(p.notnull(), -np.inf) - np.log(2 * np.pi) / 2
     return terms.transpose("chain", "draw", "cluster", "value")
 
