@@ -7,7 +7,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 # What needs no execution of the notebook, no browser and no patience.
 FAST := -n 2 -m "not executes and not machinery and not long"
 # The tests of the package, which need no PyMC3.
-PACKAGE_TESTS := $(wildcard $(addprefix tests/test_,data.py dask.py sampler.py diagnostics.py fit.py command.py))
+PACKAGE_TESTS := $(wildcard $(addprefix tests/test_,data.py dask.py sampler.py diagnostics.py fit.py files.py command.py))
 
 .PHONY: help run check test plain modern machinery pair lab gallery long mutants bench lock clean
 

@@ -10,11 +10,26 @@ import numpy as np
 import pandas as pd
 
 from . import report
-from .data import as_column, checked_values, refuse
+from .data import as_column, checked_values, partitions, refuse
+from .files import save
 from .posterior import ENDS, membership_function, thinned, togetherness
 from .trust import advice, answer, doubt, number_table, sampled
 
 PLACES = 400  # of values
+
+
+def membership_table(function, values):
+    """The likeliest cluster of values, its probability and that of all, as a table.
+
+    function : of `membership_function`; values : array, list or Series, (n,)
+    """
+    probability = function(checked_values(values))
+    index = values.index if isinstance(values, pd.Series) else None
+    table = pd.DataFrame(probability, index).add_prefix("cluster ")
+    best = pd.Series(probability.argmax(axis=1), table.index, "Int64")
+    table.insert(0, "cluster", best.where(~np.isnan(probability[:, 0])))
+    table.insert(1, "probability", probability.max(axis=1))
+    return table
 
 
 class Fit:
@@ -62,13 +77,15 @@ class Fit:
             values = getattr(values, "to_dask_array", lambda: values)()
             chunks = values.chunks[0], (len(self.clusters),)
             return values.map_blocks(function, dtype=float, chunks=chunks, new_axis=1)
-        each = function(checked_values(values))
-        index = values.index if isinstance(values, pd.Series) else None
-        table = pd.DataFrame(each, index).add_prefix("cluster ")
-        best = pd.Series(each.argmax(axis=1), table.index, "Int64")
-        table.insert(0, "cluster", best.where(~np.isnan(each[:, 0])))
-        table.insert(1, "probability", each.max(axis=1))
-        return table
+        return membership_table(function, values)
+
+    def membership_tables(self):
+        """`membership()` as tables: of a Dask column one a partition, when it is asked.
+
+        Returns an iterator.
+        """
+        function = membership_function(self, True)
+        return (membership_table(function, x) for x in partitions(self.data))
 
     def together(self, values: Any = None) -> pd.DataFrame:
         """The probability that two values share a cluster.
@@ -102,6 +119,21 @@ class Fit:
         """The column and the clusters, with bands that hold 94 % of the posterior."""
         return report.plot_clusters(self, ax)
 
+    def plot_replicates(self, ax=None):
+        """The histogram of the column over those of data that the mixture makes."""
+        return report.plot_replicates(self, ax)
+
+    def plot_number(self, ax=None):
+        """The probability of each number of clusters, with Monte Carlo errors.
+
+        Raises ValueError if the number was given.
+        """
+        return report.plot_number(self, ax)
+
+    def plot_together(self, ax=None):
+        """The probability that two values share a cluster, for values all over."""
+        return report.plot_together(self, ax)
+
     @property
     def label(self):
         return self.name.replace("$", r"\$")  # no formula
@@ -109,10 +141,12 @@ class Fit:
     def save(self, folder, frame=None):
         """Write clusters.csv, number.csv, membership.csv and report.html, all or none.
 
-        frame : a table whose columns membership.csv keeps before its own
+        Memberships of a Dask column are written partition by partition, and where
+        pyarrow is installed as membership.parquet. Files of an earlier fit go.
+        frame : a table, of Dask if the column is, whose columns come before ours
         Raises OSError if the folder cannot be written.
         """
-        report.save(self, folder, frame)
+        save(self, folder, frame)
 
     @property
     def digits(self):

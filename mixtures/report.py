@@ -1,18 +1,16 @@
-"""The figures of a fit, and all of it as one page and as files."""
+"""The figures of a fit, and all of it as one page."""
 
 from __future__ import annotations
 
 import base64
 import io
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from scipy.special import ndtr
 
+from .data import refuse
 from .posterior import ENDS, log_components, thinned
 
 if TYPE_CHECKING:
@@ -34,17 +32,16 @@ def histogram(column):
     return edges, np.histogram(column.values, edges, weights=column.count)[0]
 
 
-def axes():
-    """New axes for a figure that is not part of another."""
+def axes(given):
+    """The axes that were given, or new ones of a figure of their own."""
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=(8, 4), layout="constrained")[1]
+    return given or plt.subplots(figsize=(8, 4), layout="constrained")[1]
 
 
 def plot_clusters(fit, ax=None):
     """The column and the clusters, with bands that hold 94 % of the posterior."""
-    ax = axes() if ax is None else ax
-    edges, heights = histogram(fit.column)
+    ax, (edges, heights) = axes(ax), histogram(fit.column)
     size = fit.column.size * np.diff(edges)
     ax.stairs(heights / size, edges, fill=True, color="0.8", label="data")
     mean, sd = (fit.clusters[name].to_numpy()[:, None] for name in ("mean", "sd"))
@@ -65,9 +62,9 @@ def plot_clusters(fit, ax=None):
     return ax
 
 
-def plot_replicates(fit, ax):
+def plot_replicates(fit, ax=None):
     """The histogram of the column over those of data that the mixture makes."""
-    edges, heights = histogram(fit.column)
+    ax, (edges, heights) = axes(ax), histogram(fit.column)
     draws, rng = thinned(fit.draws), np.random.default_rng(0)
     p, means, sd = xr.broadcast(draws["p"], draws["means"], draws["sd"])
     below = ndtr((xr.DataArray(edges, dims="edge") - means) / sd)
@@ -81,24 +78,33 @@ def plot_replicates(fit, ax):
     ax.stairs(heights, edges, color="black", label="data")
     ax.set(xlabel=fit.label, ylabel="values")
     ax.legend(fontsize="small")
+    return ax
 
 
-def plot_number(fit, ax):
+def plot_number(fit, ax=None):
     """The probability of each number of clusters, with Monte Carlo errors."""
-    table = fit.number[fit.number["probability"] > 0.001]
+    refuse(
+        fit.number is None,
+        "The number of clusters was given, so there are no probabilities of it to "
+        "show: leave `clusters` out of the fit.",
+    )
+    ax, table = axes(ax), fit.number[fit.number["probability"] > 0.001]
     height, error = table.to_numpy().T
     ax.bar(table.index, height, yerr=error, color="0.4")
     ax.set(xlabel="number of clusters", ylabel="probability", xticks=table.index)
     ax.set_xlim(table.index.min() - 1.5, table.index.max() + 1.5)
+    return ax
 
 
-def plot_together(fit, ax):
+def plot_together(fit, ax=None):
     """The probability that two values share a cluster, for values all over."""
+    ax = axes(ax)
     values = np.linspace(fit.column.low, fit.column.high, 60)
     style = dict(vmin=0, vmax=1, cmap="cividis", shading="nearest")
     shown = ax.pcolormesh(values, values, fit.together(values), **style)
     ax.figure.colorbar(shown, ax=ax, label="probability to share a cluster")
     ax.set(xlabel=fit.label, ylabel=fit.label)
+    return ax
 
 
 def png(fit, plot):
@@ -175,25 +181,3 @@ def report(fit: Fit) -> str:
     )  # fmt: skip
     template = environment.get_template("report.html")
     return template.render(fit=fit, names=names, rows=rows, figures=figures)
-
-
-def save(fit, folder, frame=None):
-    """Write clusters.csv, number.csv, membership.csv and report.html, all or none.
-
-    frame : a table whose columns membership.csv keeps before its own
-    Raises OSError if the folder cannot be written.
-    """
-    folder, rows = Path(folder), fit.membership()
-    if frame is not None:
-        rows = rows.rename(columns=lambda x: x + " of the fit" * (x in frame))
-        rows = pd.concat([frame, rows.set_axis(frame.index)], axis=1)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as aside:
-        fit.clusters.to_csv(Path(aside, "clusters.csv"))
-        if fit.number is not None:
-            fit.number.to_csv(Path(aside, "number.csv"))
-        index = not isinstance(rows.index, pd.RangeIndex)
-        rows.to_csv(Path(aside, "membership.csv"), index=index)
-        Path(aside, "report.html").write_text(report(fit), encoding="utf-8")
-        for path in sorted(Path(aside).iterdir()):
-            path.replace(folder / path.name)

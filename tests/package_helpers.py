@@ -1,8 +1,11 @@
 """What tests of the package share; they run where `conftest.py` cannot, too."""
 
 import numpy as np
+import xarray as xr
 
-from mixtures import sampler
+from mixtures import convergence, sampler, trust
+from mixtures.data import as_column
+from mixtures.fitting import Fit
 
 
 def same(a, b):
@@ -21,3 +24,38 @@ def interrupt_sweep(monkeypatch, at):
         return step(*arguments)
 
     monkeypatch.setattr(sampler, "step", interrupted)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def groups(*each):
+    """Values of normal groups, each (mean, sd, n)."""
+    r = rng()
+    return np.concatenate([r.normal(*one) for one in each])
+
+
+TWO = groups((-5, 1, 60), (5, 1, 40))
+
+
+def drawn(means, p=0.5, sd=1.0, clusters=2, draws=500):
+    """Draws of 16 chains; means, p and sd broadcast to (chain, draw, cluster)."""
+    shape, dims = (16, draws, clusters), ("chain", "draw", "cluster")
+    each = dict(p=p, means=means, sd=sd).items()
+    return xr.Dataset({name: (dims, np.broadcast_to(x, shape)) for name, x in each})
+
+
+def made(draws, values=TWO, trusted=False, occupied=None, largest=10):
+    """A `Fit` of draws that were not sampled; occupied: (chain, draw)."""
+
+    def run(reported, trusted=None):
+        judged = convergence(reported)
+        trusted = judged.trusted if trusted is None else trusted
+        return trust.Run(draws, reported, judged, trusted)
+
+    number = None
+    if occupied is not None:
+        number = run(xr.Dataset({"occupied": (("chain", "draw"), occupied)}))
+    column, of_draws = as_column(values), run(draws, trusted)
+    return Fit(column, values, None, of_draws, number, largest)

@@ -9,28 +9,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
-from package_helpers import interrupt_sweep
+from package_helpers import TWO, drawn, groups, interrupt_sweep, made, rng
 from scipy.special import beta
 
 import mixtures as mx
 from mixtures import posterior, trust
 from mixtures import report as reports
 from mixtures.data import as_column, places_to_look
-from mixtures.fitting import Fit
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
-
-
-def groups(*each):
-    """Values of normal groups, each (mean, sd, n)."""
-    r = rng()
-    return np.concatenate([r.normal(*one) for one in each])
-
-
-TWO = groups((-5, 1, 60), (5, 1, 40))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,28 +31,6 @@ def two():
     """A fit of two clear groups with missing values and an index of its own."""
     column = pd.Series(np.r_[TWO, np.nan], name=7, index=np.arange(101) // 2)
     return mx.fit(column)
-
-
-def drawn(means, p=0.5, sd=1.0, clusters=2, draws=500):
-    """Draws of 16 chains; means, p and sd broadcast to (chain, draw, cluster)."""
-    shape, dims = (16, draws, clusters), ("chain", "draw", "cluster")
-    each = dict(p=p, means=means, sd=sd).items()
-    return xr.Dataset({name: (dims, np.broadcast_to(x, shape)) for name, x in each})
-
-
-def made(draws, values=TWO, trusted=False, occupied=None, largest=10):
-    """A `Fit` of draws that were not sampled; occupied: (chain, draw)."""
-
-    def run(reported, trusted=None):
-        judged = mx.convergence(reported)
-        trusted = judged.trusted if trusted is None else trusted
-        return trust.Run(draws, reported, judged, trusted)
-
-    number = None
-    if occupied is not None:
-        number = run(xr.Dataset({"occupied": (("chain", "draw"), occupied)}))
-    column, of_draws = as_column(values), run(draws, trusted)
-    return Fit(column, values, None, of_draws, number, largest)
 
 
 WIDTHS = ((0, 1, 350), (0, 5, 150)), ((0, 0.3, 200), (0, 2, 200), (0, 12, 200))

@@ -1,0 +1,138 @@
+"""`Fit.save` writes all of a fit or nothing, and the figures of a fit need no axes."""
+
+from pathlib import Path
+
+import dask.array as da
+import dask.dataframe as dd
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from package_helpers import TWO, drawn, made
+
+from mixtures import files
+
+KNOWN = drawn([-5.0, 5]), TWO, True
+OCCUPIED = np.tile([1, 2], (8, 250))
+CSV = {"clusters.csv", "membership.csv", "report.html"}
+SHUFFLED = pd.Series(TWO, np.random.default_rng(1).permutation(100), name="x")
+TABLE = pd.DataFrame({"x": TWO, "probability": "p"})
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch):
+    """Pages without figures, which take seconds."""
+    monkeypatch.setattr(files.report, "FIGURES", ())
+
+
+def in_folder(folder):
+    """The text of the files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_fit_without_a_number_removes_that_of_an_earlier_one(tmp_path):
+    made(*KNOWN, occupied=OCCUPIED).save(tmp_path)
+    assert {*in_folder(tmp_path)} == CSV | {"number.csv"}
+    made(*KNOWN).save(tmp_path)
+    assert {*in_folder(tmp_path)} == CSV
+
+
+def test_files_of_others_stay(tmp_path):
+    (tmp_path / "number.csv").write_text("of somebody else")
+    (tmp_path / "notes.txt").write_text("probability")
+    made(*KNOWN).save(tmp_path)
+    assert {*in_folder(tmp_path)} == CSV | {"number.csv", "notes.txt"}
+
+
+@pytest.mark.parametrize("at", range(1, 8))  # four files go, and three come
+def test_a_failure_leaves_the_earlier_files_as_they_were(tmp_path, monkeypatch, at):
+    made(*KNOWN, occupied=OCCUPIED).save(tmp_path)
+    before, calls, rename = in_folder(tmp_path), [], Path.rename
+
+    def fails(path, target):
+        calls.append(path)
+        if len(calls) == at:
+            raise OSError("full")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(OSError, match="full"):
+        made(drawn([-4.0, 4])).save(tmp_path)
+    assert in_folder(tmp_path) == before
+
+
+def test_a_folder_of_such_a_name_is_not_replaced(tmp_path):
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        made(*KNOWN).save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def computed_one_by_one(values, chunks=30):
+    """A Dask array, and a list of the blocks that were asked for."""
+    asked = []
+
+    def block(x, block_info=None):
+        asked.append(block_info[0]["chunk-location"][0])
+        return x
+
+    array = da.from_array(values, chunks=chunks)
+    return array.map_blocks(block, dtype=float, meta=np.empty(0)), asked
+
+
+def test_memberships_of_dask_are_written_partition_by_partition(tmp_path):
+    array, asked = computed_one_by_one(TWO)
+    fit = made(drawn([-5.0, 5]), array, True)
+    asked.clear()
+    tables = fit.membership_tables()
+    assert len(next(tables)) == 30 and asked == [0]
+    fit.save(tmp_path)
+    assert {*in_folder(tmp_path)} == CSV - {"membership.csv"} | {"membership.parquet"}
+    rows = pd.read_parquet(tmp_path / "membership.parquet")
+    pd.testing.assert_frame_equal(rows, made(*KNOWN).membership())
+
+
+def test_rows_of_dask_keep_their_index_and_their_table(tmp_path):
+    series = dd.from_pandas(SHUFFLED, npartitions=3, sort=False)
+    made(drawn([-5.0, 5]), series).save(tmp_path)
+    rows = pd.read_parquet(tmp_path / "membership.parquet")
+    assert list(rows.index) == list(SHUFFLED.index)
+    frame = dd.from_pandas(TABLE, npartitions=3)
+    fit = made(drawn([-5.0, 5]), frame["x"])
+    fit.save(tmp_path, frame)
+    rows = pd.read_parquet(tmp_path / "membership.parquet")
+    assert list(rows)[:4] == ["x", "probability", "cluster", "probability of the fit"]
+    assert (rows["x"] == TWO).all() and (rows["cluster"] == (TWO > 0)).all()
+
+
+def test_without_pyarrow_dask_is_written_as_csv(tmp_path, monkeypatch):
+    fit = made(drawn([-5.0, 5]), da.from_array(TWO, chunks=30))
+    fit.save(tmp_path)
+    monkeypatch.setattr(files, "find_spec", lambda name: None)
+    fit.save(tmp_path)
+    assert {*in_folder(tmp_path)} == CSV
+    rows = pd.read_csv(tmp_path / "membership.csv")
+    assert len(rows) == 100 and (rows["cluster"] == (TWO > 0)).all()
+
+
+def test_a_table_of_other_rows_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="not those of the column"):
+        made(*KNOWN).save(tmp_path, TABLE[:99])
+    assert not in_folder(tmp_path)
+
+
+PLOTS = ["plot", "plot_replicates", "plot_number", "plot_together"]
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_figures_take_axes_or_none(name):
+    plot = getattr(made(*KNOWN, occupied=OCCUPIED), name)
+    _, ax = plt.subplots()
+    assert plot(ax) is ax and len(plt.get_fignums()) == 1
+    assert plot().get_xlabel() == ax.get_xlabel() and len(plt.get_fignums()) == 2
+    plt.close("all")
+
+
+def test_without_a_number_to_tell_that_figure_is_refused():
+    with pytest.raises(ValueError, match="was given, .* leave `clusters` out"):
+        made(*KNOWN).plot_number()
