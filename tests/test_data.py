@@ -204,7 +204,7 @@ def test_places_are_neighbors_and_keep_the_sums(name):
 
 def test_a_narrow_group_far_out_keeps_places_of_its_own():
     group = 1_000 + MANY[:3_000] / 1_000
-    column = as_column(np.r_[MANY, group])
+    column = as_column(np.r_[MANY, group], 1_000)
     far = column.values > 999
     assert column.count[far].sum() == len(group) and (~far).sum() > 500
     spread = np.sqrt((column.count * column.sd**2)[far].sum() / len(group))
