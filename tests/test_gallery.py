@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
-from conftest import IPYNB, MD, ROOT, differ, figures
+from page import IPYNB, MD, ROOT, differ, figures
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.machinery

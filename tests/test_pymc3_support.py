@@ -10,7 +10,7 @@ import pymc3 as pm
 import pytest
 import theano
 import theano.tensor as tt
-from conftest import ROOT, defined
+from page import ROOT, defined
 from scipy import stats
 from theano.graph.fg import FunctionGraph
 from theano.graph.op import COp
