@@ -23,13 +23,11 @@ def marks(notebook, root=ROOT):
     """For each code cell a mark of the code up to it and of what makes its outputs.
 
     Comments, blank lines and the way that code is broken into lines leave no mark, nor
-    do docstrings in `mixtures`.
+    do docstrings of modules.
     """
     mark = hashlib.sha256()
-    modules = {*root.glob("mixtures/*.py")}
-    modules.discard(
-        root / "mixtures/__main__.py"
-    )  # the command, which the page calls not
+    modules = {root / "pymc3_support.py", *root.glob("mixtures/*.py")}
+    modules.discard(root / "mixtures/__main__.py")  # the page does not use the command
     for file in sorted(modules):
         module = WithoutDocstrings().visit(ast.parse(file.read_text(encoding="utf-8")))
         mark.update(f"{file.name} {ast.dump(module)}\n".encode())
@@ -42,7 +40,7 @@ def marks(notebook, root=ROOT):
 
 def settings():
     """What decides the last digits of results: instructions and threads in use."""
-    from mixtures import pymc3_support  # noqa: F401, I001  # imports Theano in silence
+    import pymc3_support  # noqa: F401, I001  # imports Theano, in silence
     from theano.link.c.cmodule import GCC_compiler
 
     instructions = [x for x, used in umath.__cpu_features__.items() if used]

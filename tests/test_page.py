@@ -24,9 +24,10 @@ def test_outputs_belong_to_their_code(stored):
 def marks_with(tmp_path):
     """The page's marks beside a package of one module, of this text."""
 
-    def marks_with(text, file="part.py"):
+    def marks_with(text, file="mixtures/part.py"):
         (tmp_path / "mixtures").mkdir(exist_ok=True)
-        (tmp_path / "mixtures" / file).write_text(text)
+        (tmp_path / "pymc3_support.py").touch()
+        (tmp_path / file).write_text(text)
         return list(marks(PAGE, tmp_path))
 
     return marks_with
@@ -35,8 +36,9 @@ def marks_with(tmp_path):
 def test_marks_are_of_the_package_but_for_words_and_the_command(marks_with):
     old = marks_with("def f():\n    'One.'\n    return 1\n")
     assert marks_with("def f():\n    'Two.'\n\n    return 1  # one\n") == old
-    assert marks_with("print(1)\n", "__main__.py") == old
-    assert not set(marks_with("def f():\n    return 2\n")) & set(old)
+    assert marks_with("print(1)\n", "mixtures/__main__.py") == old
+    for file in ("mixtures/part.py", "pymc3_support.py"):
+        assert not set(marks_with("def f():\n    return 2\n", file)) & set(old)
 
 
 def test_marks_are_of_the_code_from_there_on(marks_with, monkeypatch):

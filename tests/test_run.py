@@ -200,7 +200,7 @@ for _ in range(600):
 
 def test_a_killed_kernel_takes_its_sampling_processes_along():
     """Whatever a process is at: here all four sample."""
-    code = """from mixtures import pymc3_support
+    code = """import pymc3_support
 import pymc3 as pm
 
 with pm.Model():
