@@ -11,6 +11,7 @@ from .data import places_to_look
 from .model import TINY
 
 ENDS = 0.03, 0.97  # of intervals
+ASSIGNED = 3e6  # pairs of a cluster and a name that take about a second
 
 
 def thinned(draws, most=1_000):
@@ -53,7 +54,24 @@ def shares(terms: np.ndarray) -> np.ndarray:
     return terms / terms.sum(axis=-2, keepdims=True)
 
 
-def relabeled(draws, at, rounds=30):
+def nearest_order(membership, average):
+    """The order of each draw's clusters that is nearest to an average membership.
+
+    membership : (draws, clusters, values); average : (clusters, values)
+    Returns the cluster of the draw that takes each name, (draws, clusters).
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    away = (average**2).sum(axis=1) + (membership**2).sum(axis=2)[..., None]
+    away -= 2 * membership @ average.T  # (draws, cluster of the draw, name)
+    order = away.argmin(axis=1)
+    clear = (np.sort(order, axis=1) == np.arange(len(average))).all(axis=1)
+    for i in np.flatnonzero(~clear):
+        order[i] = linear_sum_assignment(away[i].T)[1]
+    return order
+
+
+def relabeled(draws, at):
     """Draws with clusters named by membership, and the names in the order of the means.
 
     Of each draw the clusters take the order that is nearest to the average membership
@@ -62,22 +80,16 @@ def relabeled(draws, at, rounds=30):
     Sources: Stephens (2000), doi:10.1111/1467-9868.00265; Rodríguez and Walker (2014),
     doi:10.1080/10618600.2012.735624.
     """
-    from scipy.optimize import linear_sum_assignment
-
     membership = shares(log_components(at, draws).values).astype(np.float32)
     membership = membership.reshape(-1, *membership.shape[2:])
-    average = membership[-1]
-    for _ in range(rounds):
-        away = (average**2).sum(axis=1) + (membership**2).sum(axis=2)[..., None]
-        away -= 2 * membership @ average.T  # (draws, cluster of the draw, name)
-        order = away.argmin(axis=1)
-        clear = (np.sort(order, axis=1) == np.arange(len(average))).all(axis=1)
-        for i in np.flatnonzero(~clear):
-            order[i] = linear_sum_assignment(away[i].T)[1]
-        before = average
-        average = np.take_along_axis(membership, order[..., None], 1).mean(axis=0)
-        if np.abs(average - before).max() < 1e-4:
-            break
+    average, few = membership[-1], membership[:: 1 + len(membership) // 1_000]
+    # rounds over all draws take long, and few of them find nearly the same average
+    for used in (few, membership):
+        for _ in range(int(np.clip(ASSIGNED / len(used) / len(average) ** 2, 1, 30))):
+            order, before = nearest_order(used, average), average
+            average = np.take_along_axis(used, order[..., None], 1).mean(axis=0)
+            if np.abs(average - before).max() < 1e-4:
+                break
     means = np.take_along_axis(draws["means"].values.reshape(order.shape), order, 1)
     order = order[:, means.mean(axis=0).argsort()].reshape(draws["means"].shape)
     named = {x: draws[x] for x in ("p", "means", "sd") if draws[x].ndim == 3}
