@@ -101,7 +101,7 @@ def test_gibbs_of_the_page_is_that_of_the_package():
     rng, priors = np.random.default_rng(8), dict(center=1, scale=2, widest=1.1)
     of = np.r_[rng.normal(-1.5, 1, 60), rng.normal(1.5, 1, 20)], 2, priors
     gibbs = defined("gibbs", np=np, xr=xr)
-    pages, ours = (sample(*of, min_weight=0.3) for sample in (gibbs, mx.gibbs))
+    pages, ours = gibbs(*of, 0.3), mx.gibbs(*of, own_widths=False, min_weight=0.3)
     assert (pages["p"].min("cluster") < 0.31).mean() > 0.05
     assert (pages["sd"] > 1.05).mean() > 0.3
     average, rows = lambda x: x.mean(["chain", "draw"]), []
