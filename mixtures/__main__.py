@@ -55,10 +55,12 @@ def main(given: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             result = fitted(options)
-    except (ValueError, OSError) as error:
-        named = isinstance(error, OSError) and error.filename
-        reason = f"{error.filename}: {error.strerror}." if named else error
-        print(f"mixtures: {reason}", file=sys.stderr)
+    except OSError as error:
+        named = f"{error.filename}: {error.strerror}."
+        print(f"mixtures: {named if error.filename else error}", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"mixtures: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("mixtures: interrupted with nothing to keep yet.", file=sys.stderr)

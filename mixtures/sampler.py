@@ -265,7 +265,8 @@ def split_and_merge(model: Model, state: State, moves: int, rng) -> State:
             else:
                 merged, at, back = propose(x, number, pair, ~all_chains, *how)
                 split = propose(merged, number - 1, at, all_chains, *how)
-                new, new_pair, log_ratio = *split[:2], back + split[2]
+                new, new_pair, there = split
+                log_ratio = back + there
                 other = np.where(number > 1, number, 0)
             possible = (other > 0) & (other <= prior.largest)
             other = np.where(possible, other, number)
@@ -368,7 +369,7 @@ def as_dataset(draws: list, prior: Prior, column: Column) -> xr.Dataset:
             whole[:, i, :k] = np.where(exists, x, np.nan)
     means, sd = column.location + column.scale * means, column.scale * sd
     dims = ("chain", "draw", "cluster")
-    variables = dict(p=(dims, p), means=(dims, means), sd=(dims, sd))
+    variables: dict[str, tuple] = dict(p=(dims, p), means=(dims, means), sd=(dims, sd))
     if not prior.own_widths:
         variables["sd"] = (dims[:2], sd[..., 0])
     if prior.unknown:
