@@ -1,12 +1,8 @@
 """Execute the tutorial from its .md, top to bottom, with progress on the terminal.
 
-python run.py          leave the executed notebook in build/
-python run.py --pair   then make it the committed pair, whole or not at all
+`python run.py` leaves the executed notebook in build/.
 """
 
-import ast
-import base64
-import hashlib
 import html
 import json
 import os
@@ -17,7 +13,6 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 
 try:
@@ -36,10 +31,17 @@ except KeyboardInterrupt:
 SOURCE = Path("gaussian_mixture_model.md")
 PAIR = SOURCE.with_suffix(".ipynb")
 EXECUTED = Path("build/gaussian_mixture_model.ipynb")
+# Lines of stderr that tell how a run goes: what PyMC3 logs, bars, and their blanks.
+PROGRESS = re.compile(
+    r"^\s*$|\d%\||^Multiprocess sampling|^>*CompoundStep$|^>+\w+: \[|^Sampling \d"
+)
 
 
 class Kernel(NotebookClient):
-    """Executes a notebook, and calls `said` with the last line of what a cell says."""
+    """Executes a notebook, and calls `said` with the last line of what a cell says.
+
+    What only tells of progress becomes no output.
+    """
 
     def __init__(self, notebook, said=lambda line: None, **options):
         self.said = said
@@ -55,11 +57,17 @@ class Kernel(NotebookClient):
 
     def process_message(self, msg, cell, cell_index):
         content = msg["content"]
-        bar = content.get("data", {}).get("text/html", "")
-        bar = html.unescape(re.sub("<[^>]*>", "", bar)) if "<progress" in bar else ""
-        lines = (content.get("text", "") or bar).split("\n")
-        if line := next((line for line in reversed(lines) if line.strip()), ""):
-            self.said(line.strip())
+        page = content.get("data", {}).get("text/html", "")
+        bar = re.sub("<[^>]*>", "", page) if "<progress" in page else ""
+        text = content.get("text", "") or html.unescape(bar)
+        lines = (line.strip() for line in reversed(re.split("[\r\n]", text)))
+        if line := next(filter(None, lines), ""):
+            self.said(line)
+        if content.get("name") == "stderr":
+            other = (x for x in text.splitlines(True) if not PROGRESS.search(x))
+            content["text"] = "".join(other)
+        if content.get("text") == "" or bar or "progress-bar" in page:  # or its style
+            return None
         return super().process_message(msg, cell, cell_index)
 
 
@@ -71,33 +79,6 @@ def headings(notebook):
             found = re.findall("^#+ (.*)", cell.source, flags=re.M)
             heading = found[-1] if found else heading
         yield heading
-
-
-class WithoutDocstrings(ast.NodeTransformer):
-    def visit_Expr(self, node):
-        return None if isinstance(node.value, ast.Constant) else node
-
-
-def marks(notebook):
-    """For each code cell a mark of the code up to it and of what makes its outputs.
-
-    Comments, blank lines and the way that code is broken into lines leave no mark, nor
-    do docstrings in `mixtures`.
-    """
-    mark = hashlib.sha256()
-    for file in sorted(Path(__file__).with_name("mixtures").glob("*.py")):
-        if file.name != "__main__.py":  # the page does not use the command line
-            module = ast.parse(file.read_text(encoding="utf-8"))
-            python = ast.dump(WithoutDocstrings().visit(module))
-            mark.update(f"{file.name} {python}\n".encode())
-    for package in ("arviz", "matplotlib", "numpy", "pandas", "pymc3", "scipy"):
-        mark.update(f"{package} {version(package)}\n".encode())
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            magics = re.findall("^%.*", cell.source, flags=re.M)
-            python = ast.parse(re.sub("^%.*", "", cell.source, flags=re.M))
-            mark.update(f"{magics} {ast.dump(python)}\n".encode())
-            yield mark.hexdigest()[:12]
 
 
 def compiled():
@@ -169,7 +150,12 @@ def replace_files(files):
             os.replace(Path(aside, path.name), path)
 
 
+def as_bytes(notebook):
+    return f"{jupytext.writes(notebook, 'ipynb')}\n".encode()
+
+
 def main():
+    """The executed notebook, which is in build/ then, too."""
     sys.stdout.reconfigure(errors="replace")  # a terminal may not print every letter
     notebook = jupytext.read(SOURCE)
     for number, cell in enumerate(notebook.cells):
@@ -180,15 +166,9 @@ def main():
         stored = json.loads(PAIR.read_bytes())["metadata"]["seconds"]
     try:
         notebook.metadata["seconds"] = execute(notebook, stored)
-        notebook.metadata["marks"] = list(marks(notebook))
     except (CellExecutionError, DeadKernelError) as error:
         stopped = error
-    for cell in notebook.cells:  # a progress bar leaves a line of blanks behind
-        if cell.cell_type == "code":
-            said = (out for out in cell.outputs if out.get("text", "text").strip())
-            cell.outputs = list(said)
-    executed = f"{jupytext.writes(notebook, 'ipynb')}\n".encode()
-    replace_files({EXECUTED: executed})
+    replace_files({EXECUTED: as_bytes(notebook)})
     if stopped:
         dead = isinstance(stopped, DeadKernelError)
         reason = f"{stopped}, perhaps for want of memory." if dead else stopped
@@ -197,22 +177,11 @@ def main():
             f"the notebook so far is {EXECUTED}"
         )
     print(f"{notebook.metadata['seconds'][-1]:6.1f} s  done: {EXECUTED}")
-
-    if "--pair" in sys.argv[1:]:
-        (thumbnail,) = (
-            output.data["image/png"]
-            for cell in notebook.cells
-            if "thumbnail" in cell.metadata.get("tags", [])
-            for output in cell.outputs
-            if "image/png" in output.get("data", {})
-        )
-        replace_files(
-            {SOURCE.with_suffix(".png"): base64.b64decode(thumbnail), PAIR: executed}
-        )
-        print("the pair is up to date: commit", SOURCE, "and", PAIR)
+    return notebook
 
 
-if __name__ == "__main__":
+def or_say_why(main):
+    """Run `main`; what ends it early is said in a line."""
     try:
         main()
     except KeyboardInterrupt:
@@ -220,3 +189,7 @@ if __name__ == "__main__":
         sys.exit(130)
     except OSError as error:
         sys.exit(f"{error}. The committed files are as they were.")
+
+
+if __name__ == "__main__":
+    or_say_why(main)

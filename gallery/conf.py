@@ -132,8 +132,8 @@ def finish(app, error):
     # 1.5 MB that draw the icons which the theme's style sheet has as a font; no setting leaves them out
     Path(app.outdir, "_static", "scripts", "fontawesome.js").write_text("")
     Path(app.outdir, "_static", "webpack-macros.html").unlink()  # a template, no page
-    names = ("LICENSE", "README.md", "pyproject.toml", "requirements.txt", "run.py")
-    files = [root / name for name in names]
+    names = "LICENSE", "README.md", "pyproject.toml", "requirements.txt"
+    files = [root / name for name in (*names, "pymc3_support.py", "run.py")]
     files += [*root.glob("gaussian_mixture_model.*"), *root.glob("mixtures/*.py")]
     archive = Path(app.outdir, "gaussian_mixture_model.zip")
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:

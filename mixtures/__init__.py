@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from .fitting import Fit, fit
     from .model import falling_prior, range_priors
     from .posterior import log_components
+    from .report import COLORS
     from .sampler import gibbs
 
 __version__ = "1.1.0"
@@ -20,10 +21,11 @@ _PUBLIC = {
     "fitting": ["Fit", "fit"],
     "model": ["falling_prior", "range_priors"],
     "posterior": ["log_components"],
+    "report": ["COLORS"],
     "sampler": ["gibbs"],
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
-__all__ = ["Fit", "as_column", "convergence", "falling_prior", "fit", "gibbs",
+__all__ = ["COLORS", "Fit", "as_column", "convergence", "falling_prior", "fit", "gibbs",
            "log_components", "range_priors"]  # fmt: skip
 
 

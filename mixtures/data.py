@@ -15,6 +15,7 @@ FINE_CELLS = 2**14  # of the grid on which long arrays are counted
 COUNTED_WHOLE = 200_000  # values that are counted exactly rather than on that grid
 LARGEST = 1e300  # of which a float still holds multiples and sums
 TOO_LARGE = "The values of data are too large for a computer: rescale them."
+FEW_DIFFERENT = 8  # values: all even by chance, one column in 256
 FAR = 1e6  # times the distance of the rest: a value there stands for something else
 SMALLEST_CODE = 99  # in size, of numbers that are written for what is missing
 
@@ -85,13 +86,17 @@ class Column:
 def checked_values(data):
     """A column as floats, shape (n,), NaN where a value is missing.
 
-    data : array, list, Series or other column of numbers, shape (n,)
+    data : array, list, Series or other column of numbers, shape (n,); what its `mask`
+        covers is missing
     Raises ValueError, with what to do, unless it is one column of real numbers.
     """
     try:
         shape = np.shape(data)
         if len(shape) != 1:
             raise ValueError(f"it has shape {shape} instead of (n,)")
+        mask = getattr(data, "mask", None)  # of astropy's; pandas' is a method
+        if getattr(mask, "shape", None) == shape:
+            data = pd.Series(np.asarray(data)).mask(np.asarray(mask))
         series = pd.Series(data).reset_index(drop=True)
     except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
         what = str(error).partition("\n")[0].rstrip(".")
@@ -229,31 +234,79 @@ def counted(values, most, blocks=1):
     return kept
 
 
+def common_divisor(different, tolerance):
+    """The largest step of which all differences are multiples, or 0 if there is none.
+
+    Euclid's algorithm on all gaps at once; least squares then give the step the digits
+    that remainders lose. It has to be 50 times the tolerance: that nine values or more
+    fit such a step by chance is then too improbable.
+
+    different : sorted values, (n,); tolerance : of what is a multiple
+    """
+    unit = different[-1] - different[0]  # squares of tiny and large numbers overflow
+    away, tolerance = (different[1:] - different[0]) / unit, tolerance / unit
+    rest = np.diff(away, prepend=0)
+    step = rest.min()
+    while step > 50 * tolerance:
+        rest = np.abs(rest - step * np.round(rest / step))
+        rest = rest[rest > 16 * tolerance]
+        if not rest.size:
+            break
+        rest = np.r_[rest, step]
+        step = rest.min()
+    if step <= 50 * tolerance:
+        return 0
+    for size in 2 ** np.arange(1, 1 + int(np.ceil(np.log2(away.size)))):
+        near = away[:size]  # the farther off, the more digits
+        multiple = np.round(near / step)
+        step = near @ multiple / (multiple @ multiple)
+    exact = np.abs(away - step * np.round(away / step)).max() <= tolerance
+    return float(f"{step * unit:.12g}") if exact else 0  # .01, not .00999
+
+
+def decimal_step(different, exact):
+    """The fewest decimals that reproduce values, (n,), as a step; 0 if none do."""
+    for exponent in range(int(np.ceil(np.log10(np.abs(different).max()))), -324, -1):
+        step = float(f"1e{exponent}")
+        if step <= 4 * exact:
+            break
+        if (np.abs(different - step * np.round(different / step)) <= exact).all():
+            return step
+    return 0
+
+
 def resolution(different, often):
     """The step in which values are written, as far as a sample of them tells.
 
+    It is the common divisor of the differences between more than FEW_DIFFERENT values,
+    whatever their unit; in fewer a divisor is chance, and decimals tell. Where most
+    values repeat it is at least the usual gap between neighbors, as with some halves
+    among whole numbers. Where there is no divisor, it is the smallest gap if some value
+    occurs twice, as in logarithms of rounded values, and otherwise what the digits of a
+    float allow. Two values are one step apart.
+
     different : its different values, sorted; often : how often each of them occurs
-    It is the fewest decimals that reproduce them all, or where most values repeat the
-    usual gap between neighbors, as of prices that end in .99. Where there are none, it
-    is the smallest gap if some value occurs twice, as in logarithms of rounded values,
-    and otherwise what the digits of a float allow. Two values are one step apart.
     """
     if different.size == 2:
         return np.ptp(different)
     largest, gaps = np.abs(different).max(), np.sort(np.diff(different))
     exact = min(1e-12 * largest, 1e-4 * np.ptp(different))
     some, gaps = different[:: 1 + different.size // 1_000], gaps[gaps > exact]
-    few = different.size <= 8  # they have to repeat often, and all their gaps count
-    usual = np.quantile(often, 0.5, method="lower") > (9 if few else 1)
-    gap = gaps[0 if few else len(gaps) // 4] if usual else 0
-    for exponent in range(int(np.ceil(np.log10(largest))), -324, -1):
-        step = float(f"1e{exponent}")
-        if step <= 4 * exact:
-            break
-        if (np.abs(some - step * np.round(some / step)) <= exact).all():
-            return max(step, gap)
+    many = different.size > FEW_DIFFERENT
+    # few values have to repeat often, and all their gaps count
+    usual = np.quantile(often, 0.5, method="lower") > (1 if many else 9)
+    gap = gaps[len(gaps) // 4 if many else 0] if usual else 0
+    step = 0
+    if many:
+        tolerances = [1e-12 * largest, *np.spacing(largest) * np.array([64, 4])]
+        with np.errstate(over="ignore"):
+            if (different.astype(np.float32) == different).all():  # rounded to such
+                tolerances.insert(0, 2.0 * np.spacing(np.float32(largest)))
+        steps = (common_divisor(different, tolerance) for tolerance in tolerances)
+        step = next(filter(None, steps), 0)
+    step = step or decimal_step(some, exact)
     repeated = (often > 1).any() and gaps.size
-    return gap or (gaps[0] if repeated else np.spacing(largest))
+    return max(step, gap) or (gaps[0] if repeated else np.spacing(largest))
 
 
 def refuse_fill_values(parts):

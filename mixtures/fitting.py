@@ -1,7 +1,10 @@
 """A fit of a column, and what it says."""
 
+from __future__ import annotations
+
 import numbers
 import textwrap
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +12,7 @@ import pandas as pd
 from . import report
 from .data import as_column, checked_values, partitions, refuse
 from .files import save
-from .posterior import ENDS, log_components, membership_function, shares, thinned
+from .posterior import ENDS, membership_function, thinned, togetherness
 from .trust import advice, answer, doubt, number_table, sampled
 
 PLACES = 400  # of values
@@ -84,19 +87,33 @@ class Fit:
         function = membership_function(self, True)
         return (membership_table(function, x) for x in partitions(self.data))
 
-    def together(self, values=None):
-        """The probability that points at two values share a cluster, as a table.
+    def together(self, values: Any = None) -> pd.DataFrame:
+        """The probability that two values share a cluster.
 
         It needs no names and averages over the number of clusters if that was unknown.
-        Source: Wade and Ghahramani (2018), doi:10.1214/17-BA1073.
-        values : numbers, (n,); without them nine quantiles of the column
+
+        Parameters
+        ----------
+        values : array-like, (n,), optional
+            New values; without them nine that were measured, all over the column. Of
+            new values the draws that expect such a pair have more say.
+
+        Returns
+        -------
+        DataFrame, (n, n)
+
+        References
+        ----------
+        Wade and Ghahramani (2018), doi:10.1214/17-BA1073.
         """
-        if values is None:
-            values = np.unique(self.column.quantile(np.linspace(0.05, 0.95, 9)))
+        measured = values is None
+        if measured:
+            spread = self.column.quantile(np.linspace(0.05, 0.95, 9))
+            near = np.abs(self.column.values - spread[:, None]).argmin(axis=1)
+            values = self.column.values[np.unique(near)]
         draws = thinned(self.all_draws)
-        share = shares(log_components(checked_values(values), draws).values)
-        together = np.einsum("cskv,cskw->vw", share, share) / share[..., 0, 0].size
-        return pd.DataFrame(together, values, values)
+        share = togetherness(checked_values(values), draws, measured)
+        return pd.DataFrame(share, values, values)
 
     def plot(self, ax=None):
         """The column and the clusters, with bands that hold 94 % of the posterior."""

@@ -43,7 +43,7 @@ def log_components(values: Any, draws: xr.Dataset) -> xr.DataArray:
     p, means, sd = draws["p"], draws["means"], draws["sd"]
     at = xr.DataArray(np.asarray(values, dtype=float), dims="value")
     with np.errstate(divide="ignore"):
-        terms = np.log(p / sd) - ((means - at) / sd) ** 2 / 2
+        terms: xr.DataArray = np.log(p / sd) - ((means - at) / sd) ** 2 / 2
     terms = terms.where(p.notnull(), -np.inf) - np.log(2 * np.pi) / 2
     return terms.transpose("chain", "draw", "cluster", "value")
 
@@ -75,7 +75,8 @@ def relabeled(draws, at):
     """Draws with clusters named by membership, and the names in the order of the means.
 
     Of each draw the clusters take the order that is nearest to the average membership
-    of some values `at`, so that clusters of one mean and other widths stay apart.
+    of the values `at`, so that clusters of one mean and other widths stay apart: the
+    algorithm of Stephens, by squared distances instead of Kullback-Leibler divergences.
     Sources: Stephens (2000), doi:10.1111/1467-9868.00265; Rodríguez and Walker (2014),
     doi:10.1080/10618600.2012.735624.
     """
@@ -107,33 +108,64 @@ def log_density(draws, column):
     return xr.DataArray(density, dims=("chain", "draw", "value"))
 
 
-def membership_function(fit, measured, most=3_000):
-    """Membership probability of values, (n,) to (n, clusters), NaN where missing.
+def membership(values: np.ndarray, draws: xr.Dataset, measured: bool) -> np.ndarray:
+    """Membership probability of values, (n,) to (n, clusters).
 
     Of a measured value the probabilities of the draws are averaged; of another one the
-    draws that expect such a value have more say. Of more than `most` different values
-    the probabilities are interpolated between the places of the column.
+    draws that expect such a value have more say.
     """
-    draws = thinned(fit.draws)
-    even = np.linspace(fit.column.low, fit.column.high, most // 3)
-    grid = np.union1d(fit.column.values, even)
-
-    def exactly(values):
-        terms = log_components(values, draws).values
+    pieces = []
+    for piece in np.array_split(values, 1 + values.size // 300):  # to save memory
+        terms = log_components(piece, draws).values
         if measured:
-            return shares(terms).mean(axis=(0, 1)).T
-        expected = np.exp(terms - terms.max(axis=(0, 1, 2))).mean(axis=(0, 1))
-        return (expected / expected.sum(axis=0)).T
+            pieces.append(shares(terms).mean(axis=(0, 1)).T)
+        else:
+            expected = np.exp(terms - terms.max(axis=(0, 1, 2))).mean(axis=(0, 1))
+            pieces.append((expected / expected.sum(axis=0)).T)
+    return np.concatenate(pieces)
+
+
+def membership_function(fit, measured, largest_difference=0.01):
+    """A function of values, (n,), that gives their `membership`, NaN where missing.
+
+    In the range of the column it interpolates between values that lie so near that
+    their memberships hardly differ, so the answer is the same whatever else is asked.
+    """
+    draws, low, high = thinned(fit.draws), fit.column.low, fit.column.high
+    nodes = np.union1d(fit.column.values, np.linspace(low, high, 1_000))
+    table = membership(nodes, draws, measured)
+    for _ in range(20):
+        difference = np.abs(np.diff(table, axis=0)).max(axis=1)
+        steep = 1 + np.flatnonzero(difference > largest_difference)
+        if not steep.size:
+            break
+        between = (nodes[steep - 1] + nodes[steep]) / 2
+        table = np.insert(table, steep, membership(between, draws, measured), axis=0)
+        nodes = np.insert(nodes, steep, between)
 
     def function(values):
         values = np.asarray(values, dtype=float)
-        different, back = np.unique(values, return_inverse=True)
-        many = different.size > most
-        at = grid if many else different
-        pieces = np.array_split(at, 1 + at.size // 300)  # to save memory
-        each = np.concatenate([exactly(piece) for piece in pieces])
-        if not many:
-            return each[back]
-        return np.stack([np.interp(values, grid, x) for x in each.T], axis=1)
+        answer = np.stack([np.interp(values, nodes, x) for x in table.T], axis=1)
+        beyond = (values < low) | (values > high)
+        if beyond.any():
+            different, back = np.unique(values[beyond], return_inverse=True)
+            answer[beyond] = membership(different, draws, measured)[back]
+        return answer
 
     return function
+
+
+def togetherness(values: np.ndarray, draws: xr.Dataset, measured: bool) -> np.ndarray:
+    """Probability that two values share a cluster, (n,) to (n, n).
+
+    Of measured values the probabilities of the draws are averaged; of others the draws
+    that expect such a pair have more say.
+    """
+    terms = log_components(values, draws).values
+    if measured:
+        share = shares(terms)
+        return np.einsum("cskv,cskw->vw", share, share) / share[..., 0, 0].size
+    component = np.exp(terms - terms.max(axis=(0, 1, 2)))
+    density = component.sum(axis=2)
+    same = np.einsum("cskv,cskw->vw", component, component)
+    return same / np.maximum(np.einsum("csv,csw->vw", density, density), TINY)

@@ -44,6 +44,20 @@ def test_containers(name):
     assert not column.sd.any() and np.abs(off).max() < 1
 
 
+class Masked(np.ndarray):
+    """As astropy's columns are: an array that carries a mask and ignores it."""
+
+
+@pytest.mark.parametrize("kind", [float, int, object])
+def test_what_a_mask_covers_is_missing(kind):
+    values = np.array([1, -99, 3], kind).view(Masked)
+    values.mask = np.array([False, True, False])
+    column = as_column(values, leave_out=True)
+    assert list(column.values) == [1, 3] and column.missing == 1
+    masked = as_column(np.ma.array([1, -99, 3], mask=values.mask), leave_out=True)
+    assert same(column, masked)
+
+
 REFUSED = {
     "two columns": (np.ones((3, 2)), r"one column of numbers: it has shape \(3, 2\)"),
     "a number": (3.0, r"one column of numbers: it has shape \(\)"),
@@ -158,6 +172,41 @@ def test_what_is_told_of_coarse_values_hangs_on_no_unit(unit, shift):
     assert gibbs(shift + unit * (2 * NORMAL).round(0), 2, draws=5, tune=5)
 
 
+TWO_WIDTHS = np.r_[RNG.normal(0, 2, 200), RNG.normal(60, 20, 200)].round()
+SHIFTED = [0, 32, -273.15, 1_000, -1 / 3]
+
+
+@pytest.mark.parametrize(
+    "step", [1, 1 / 16, 1 / 128, 0.00025, 2.54, 1 / 3, 9 / 5, 1e-9]
+)
+@pytest.mark.parametrize("count", [30, 100, 400])
+def test_the_step_follows_the_unit(step, count):
+    values = TWO_WIDTHS[:: 400 // count][:count]
+    values = np.r_[values, values[0] + 1]  # so that one is the divisor
+    whole = as_column(values)
+    for shift in SHIFTED[: 1 if step == 1e-9 else None]:
+        column = as_column(shift + step * values)
+        assert column.step == pytest.approx(step * whole.step, rel=1e-6)
+        np.testing.assert_allclose(column.mean, whole.mean, atol=1e-6)
+        assert column.floor == pytest.approx(whole.floor, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32"])
+def test_the_step_of_values_that_are_kept_in_fewer_digits(kind):
+    assert as_column((TWO_WIDTHS / 16).astype(kind)).step == 1 / 16
+    if kind == "float32":
+        step = as_column((20 + 0.00025 * TWO_WIDTHS).astype(kind)).step
+        assert step == pytest.approx(0.00025, rel=1e-3)
+
+
+def test_a_divisor_that_chance_explains_is_not_taken():
+    assert as_column([1.23, 4.56, 7.89]).step == 0.01
+    assert (
+        as_column(2.0 * np.arange(8)).step == 1
+        and as_column(2.0 * np.arange(9)).step == 2
+    )
+
+
 def moments(values, column):
     """Mean and mean square about the column's location, of values and of its places."""
     z = (values - column.location) / column.scale
@@ -199,7 +248,7 @@ def test_places_are_neighbors_and_keep_the_sums(name):
 
 def test_a_narrow_group_far_out_keeps_places_of_its_own():
     group = 1_000 + MANY[:3_000] / 1_000
-    column = as_column(np.r_[MANY, group])
+    column = as_column(np.r_[MANY, group], 1_000)
     far = column.values > 999
     assert column.count[far].sum() == len(group) and (~far).sum() > 500
     spread = np.sqrt((column.count * column.sd**2)[far].sum() / len(group))

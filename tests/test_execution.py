@@ -5,45 +5,61 @@ import re
 import arviz as az
 import numpy as np
 import pytest
-from conftest import MD, code_cells, defined, differ, figures
-from reference import simulate
+from page import MD, code_cells, defined, differ, figures, tags
+from pair import settings
+from posterior import PRIORS
+from reference import SEED, simulate
 from scipy import stats
-from test_posterior import PRIORS
 
 import mixtures as mx
+from mixtures.posterior import togetherness
 
 FAINT = 1.0  # of 255: one point in another bar of a histogram makes 4
-CENTERS, V = np.array([-5, 0, 5]), np.random.default_rng(8927).integers(0, 3, 500)
+CENTERS, V = np.array([-5, 0, 5]), np.random.default_rng(SEED).integers(0, 3, 500)
 
 
-def outputs(cell):
-    """What a cell's outputs say: without progress bars, which a fast machine does not
-    show, and of some cells without numbers and the blanks that align them."""
-    said = []
-    for out in cell.outputs:
-        if out.get("name") == "stderr":  # progress, and what samplers say of their luck
-            continue
-        lines = re.split(r"[\r\n]", out.get("text", ""))
-        lines = [line for line in lines if not re.search(r"\d%\||^ *$", line)]
-        said += [out.name, *lines] if lines else []
-        data = out.get("data", {})
-        html = data.get("text/html", "")
-        is_bar = "<progress" in html or "progress-bar" in html
-        if data and "image/png" not in data and not is_bar:
-            said.append(html or data["text/plain"])
-    if "nbval-ignore-output" in cell.metadata.get("tags", []):
-        said = [re.sub(r"[\s-]+", " ", re.sub(r"\d[\d.,_]*", "0", x)) for x in said]
-    return said
+def text(cell):
+    """What a cell's outputs say in words and numbers."""
+    data = [out.get("data", {"text/html": out.get("text")}) for out in cell.outputs]
+    data = [one for one in data if "image/png" not in one]
+    return "\n".join(one.get("text/html", one.get("text/plain")) for one in data)
 
 
-def test_outputs_are_the_stored_ones(executed, stored, tmp_path):
-    cells = [code_cells(notebook) for notebook in (executed.notebook, stored)]
-    for now, then in zip(*cells):
+def words_and_numbers(cell):
+    """Why a run is not trusted is no word to compare: it hangs on a chain's luck."""
+    number = r"-?\d[\d,_]*(?:\.\d*)?(?:e-?\d+)?"
+    said = re.sub(r"not trusted: [^(<\n]*", "not trusted ", text(cell))
+    numbers = re.findall(number, said)
+    return re.sub(rf"{number}|\s+", " ", said).split(), [*map(float, numbers)]
+
+
+def test_outputs_are_the_stored_ones(executed, stored):
+    """Word for word; numbers that were sampled, with room, and not of time and luck."""
+    cells, sampled = [code_cells(nb) for nb in (executed.notebook, stored)], False
+    for now, then in zip(*cells, strict=True):
         assert now.source == then.source, "run `make pair`"
-        assert outputs(now) == outputs(then), now.source
-        for one, other in zip(figures(now), figures(then), strict=True):
-            far = differ(one, other, tmp_path)
-            assert far < FAINT, f"{far:.1f} apart, see {tmp_path}:\n{now.source}"
+        (words, numbers), known = map(words_and_numbers, (now, then))
+        assert words == known[0], now.source
+        sampled |= "pm.sample(" in now.source
+        if not sampled:
+            assert text(now) == text(then), now.source
+        elif "nbval-ignore-output" not in tags(now):
+            room = dict(rtol=0.3, atol=0.1, err_msg=now.source)
+            np.testing.assert_allclose(numbers, known[1], **room)
+
+
+def test_figures_are_the_stored_ones(executed, stored, tmp_path):
+    """Elsewhere than where they were stored, as many."""
+    same = stored.metadata.get("settings") == settings()
+    for cells in zip(code_cells(executed.notebook), code_cells(stored)):
+        for one, other in zip(*map(figures, cells), strict=True):
+            far = differ(one, other, tmp_path) if same else 0
+            assert far < FAINT, f"{far:.1f} apart, see {tmp_path}:\n{cells[0].source}"
+
+
+def test_nothing_but_progress_is_said_on_stderr(executed):
+    outputs = [out for cell in code_cells(executed.notebook) for out in cell.outputs]
+    assert [out.text for out in outputs if out.get("name") == "stderr"] == []
 
 
 # A fragment of a sentence, and what has to hold in the kernel for it to be true.
@@ -64,7 +80,7 @@ CLAIMS = {
     "it is the overlap that asks for more": "not mx.convergence(in_order).trusted",
     "Draw for draw, NUTS is worth the most": "max((x['ESS'] / x['draws'], name)"
     " for (_, name), x in [*costs.items()][3:])[1] == 'NUTS'",
-    "The galaxies have three to seven clusters": "min(float(x['occupied'].isin(range"
+    "The galaxies occupy three to seven clusters": "min(float(x['occupied'].isin(range"
     "(3, 8)).mean()) for x in found.values()) > 0.8",
 }
 
@@ -75,12 +91,53 @@ def test_what_is_said_of_the_runs(executed, fragment):
     assert executed.evaluate(f"bool({CLAIMS[fragment]})")
 
 
+# The numbers that a figure draws, and the draws or data that it says it shows.
+DRAWN = {
+    1: "_bars(1) == np.histogram(data, 40)[0]",
+    2: "np.sort(_lines(2, 5), 0) == np.sort(np.concatenate(trace.posterior['means']"
+    ".transpose('chain', 'cluster', 'draw')), 0)",
+    3: "[x[1, 1] for x in _axis(3).collections[1].get_segments()] == az.autocorr("
+    "trace.posterior['sd'].values[0])[:200]",
+    4: "_lines(4) == first_mean",
+    5: "_lines(5, 1) == trace.posterior['category'][:, ::40, points[0]]",
+    7: "[x.get_data()[0] for x in _axis(7).patches] == [np.quantile([np.histogram(y,"
+    " bins)[0] for y in replicates], 0.97, axis=0), np.histogram(data, bins)[0]]",
+    8: "_bars(8) == np.histogram(close, 40)[0]",
+    9: "_bars(9, 1) == np.bincount(ranks['widths too small'], minlength=11)",
+    10: "_lines(10, 1)[:3] == np.exp(mx.log_components(np.linspace(7, 37, 300),"
+    " thinned_galaxies)).mean(['chain', 'draw'])",
+}
+
+
+@pytest.mark.parametrize("number", DRAWN)
+def test_a_figure_shows_what_it_says(executed, number):
+    drawn, known = DRAWN[number].split(" == ")
+    drawn, known = executed.evaluate(f"(np.array({drawn}), np.array({known}))")
+    np.testing.assert_allclose(drawn, known, rtol=1e-9)
+
+
+@pytest.mark.parametrize("i, name", enumerate(["flat prior", "falling prior"]))
+def test_bars_of_figure_11(executed, i, name):
+    """Prior, posterior and that with twice the range, for one to eight clusters."""
+    bars = f"[(x.get_x() + 0.15, x.get_height()) for x in _axis(11, {i}).patches]"
+    bars = np.reshape(executed.evaluate(bars), (3, 8, 2))
+    shift = [[-0.3], [0], [0.3]]
+    np.testing.assert_allclose(bars[..., 0], np.arange(1, 9) + shift)
+    labels = f"[x.get_label() for x in _axis(11, {i}).containers]"
+    labels = executed.evaluate(labels)
+    assert labels == ["prior", "posterior", "posterior, twice the range"]
+    numbers = executed.evaluate(
+        f"[occupied_a_priori(**prior_of_number[{name!r}]),"
+        f" *(np.ravel(run[{name!r}]['occupied']) for run in (found, wider))]"
+    )
+    shares = [[np.mean(np.equal(x, j)) for j in range(1, 9)] for x in numbers]
+    np.testing.assert_allclose(bars[1:, :, 1], shares[1:])
+    np.testing.assert_allclose(bars[0, :, 1], shares[0], atol=0.05)  # drawn anew
+
+
 def test_data_are_the_specified_ones(executed):
     data, v = executed.evaluate("(data, v)")
     np.testing.assert_array_equal([data, v], [simulate(), V])
-    found = [*np.bincount(v), data.mean(), data.std(ddof=1), *data[[194, 346, 422]]]
-    known = [160, 182, 158, -0.01786, 4.09001, 1.953, -1.970, 0.703]
-    np.testing.assert_allclose(found, known, atol=5e-4)
 
 
 def test_run_is_the_specified_one(executed):
@@ -110,10 +167,10 @@ def averaged(each):
 
 def test_membership_is_bayes_rule(executed):
     """Of the data each draw's probabilities are averaged, of new values the two sums."""
-    draws = "[trace.posterior[x].values[:, ::41] for x in ('p', 'means', 'sd')]"
+    draws = "[trace.posterior[x].values[:, ::40] for x in ('p', 'means', 'sd')]"
     draws = executed.evaluate(draws)
     membership = averaged(terms(simulate(), *draws))
-    found = executed.evaluate("membership.transpose('cluster', 'x').values")
+    found = executed.evaluate("membership.values")
     np.testing.assert_allclose(found, membership, rtol=1e-9)
     assert executed.evaluate("hits['right'].sum()") == (membership.argmax(0) == V).sum()
 
@@ -125,16 +182,27 @@ def test_membership_is_bayes_rule(executed):
 
 
 def test_replicates_are_of_the_posterior(executed):
-    """Their values together; most of the table's numbers of the data lie in range."""
-    means = "[fit[x].mean(['chain', 'draw']).values for x in ('p', 'means', 'sd')]"
-    sets, (p, *of) = executed.evaluate(f"(replicates, {means})")
-    some = np.random.default_rng(0).choice(np.ravel(sets), 5_000)
-    test = stats.kstest(some, lambda x: stats.norm.cdf(x[:, None], *of) @ p)
-    assert test.pvalue > 0.001 and np.shape(sets) == (300, 500)
+    """Of its draws, and not of their mean, of which averages vary half as much."""
+    draws = "{x: fit[x].values.reshape(-1, fit[x][0, 0].size).T for x in names}"
+    sets, draws = executed.evaluate(f"(replicates, {draws})")
+    p, sd, means = draws.values()
+    values = np.random.default_rng(0).choice(np.ravel(sets), 5_000)
+    of_mean = [x.mean(axis=1) for x in (means, sd)]
+    terms = stats.norm.cdf(values[:, None], *of_mean)
+    test = stats.kstest(terms @ p.mean(axis=1), "uniform")
+    assert test.pvalue > 1e-5 and np.shape(sets) == (300, 500)
+    center = (p * means).sum(axis=0)
+    within = (p * (sd**2 + (means - center) ** 2)).sum(axis=0)
+    variance = center.var() + within.mean() / 500
+    apart = (np.mean(sets, axis=1) - center.mean()) ** 2 / variance
+    assert 1e-5 < stats.chi2(300).cdf(apart.sum()) < 1 - 1e-5
+
+
+def test_most_measures_of_the_data_lie_among_those_of_replicates(executed):
     measured = "[[f(x) for f in measures.values()] for x in (data, *replicates)]"
-    of_data, *each = executed.evaluate(measured)
+    of_data, *of_replicates = executed.evaluate(measured)
     np.testing.assert_allclose(of_data[:2], [simulate().min(), simulate().max()])
-    low, high = np.quantile(each, (0.03, 0.97), axis=0)
+    low, high = np.quantile(of_replicates, (0.03, 0.97), axis=0)
     assert ((low < of_data) & (of_data < high)).sum() >= 3
 
 
@@ -177,8 +245,11 @@ def test_prior_of_the_occupied_number():
 def test_column_is_trusted_and_togetherness_is_that_of_the_package(executed):
     number = "found_in_column.number['probability'].idxmax()"
     assert executed.evaluate(f"(found_in_column.trusted, {number})") == (True, 3)
-    together = executed.evaluate("(mean.values, found_in_column.together(at).values)")
-    np.testing.assert_allclose(*together, atol=0.05)
+    draws = "found_in_column.all_draws.isel(draw=slice(None, None, 4))"
+    drawn = "_axis(13, 1).images[0].get_array().data"
+    drawn, velocities, draws = executed.evaluate(f"({drawn}, velocities, {draws})")
+    known = togetherness(velocities, draws, measured=True)
+    np.testing.assert_allclose(drawn, known, atol=0.05)
 
 
 def test_twenty_million_rows(executed):
@@ -193,7 +264,7 @@ def test_twenty_million_rows(executed):
 def test_exercise_1():
     found = []
     for y in (simulate(), simulate() - 0.4 * CENTERS[V]):
-        run = mx.gibbs(y, 3, PRIORS, min_weight=0.1, draws=500)
+        run = mx.gibbs(y, 3, PRIORS, False, min_weight=0.1, draws=500)
         draws = [run[x].values[:, ::20] for x in ("p", "means", "sd")]
         curve = averaged(terms(np.linspace(-7, 7, 500), *draws))[0]
         certain = averaged(terms(y, *draws)).max(axis=0) > 0.95
@@ -203,7 +274,7 @@ def test_exercise_1():
 
 
 def test_exercise_4():
-    run = mx.gibbs(simulate(), 4, PRIORS, concentration=0.01, draws=500)
+    run = mx.gibbs(simulate(), 4, PRIORS, False, concentration=0.01, draws=500)
     smallest = run["p"].min("cluster")
     assert (smallest < 0.001).mean() > 0.5
     assert run["means"].where(run["p"] == smallest).std() > 0.8 * PRIORS["scale"]

@@ -211,10 +211,19 @@ def test_membership_of_new_values_weighs_the_draws():
     assert new.iloc[1].isna().all()
 
 
-def test_many_values_are_interpolated(two):
-    values = np.linspace(-9, 9, 4_000)
-    many, few = two.membership(values), two.membership(values[::10])
-    assert np.allclose(many["cluster 0"][::10], few["cluster 0"], atol=2e-3)
+def test_membership_is_the_same_whatever_else_is_asked(two):
+    values = rng().permutation(np.linspace(-20, 20, 4_000))  # beyond the column, too
+    many, alone = two.membership(values), two.membership(values[7:8])
+    assert (many.loc[[7]].to_numpy() == alone.to_numpy()).all()
+    exact = posterior.membership(values, posterior.thinned(two.draws), measured=False)
+    assert np.allclose(many.filter(like="cluster "), exact, atol=2e-3)
+
+
+def test_membership_of_a_narrow_cluster_in_a_wide_column_is_not_blurred():
+    found = made(drawn([0.0, 0], sd=np.array([1e-3, 1])), np.r_[0, 0.5, 1e4])
+    narrow = found.membership([0.0, 0.002, 0.005])["cluster 0"]
+    ratio = 1_000 * np.exp(np.array([0, -2, -12.5]))
+    assert np.allclose(narrow, ratio / (1 + ratio), atol=5e-3)
 
 
 def test_dask_collections_are_mapped_lazily(two):
@@ -234,6 +243,22 @@ def test_togetherness_needs_no_names(two):
     assert together.iloc[0, 1] > 0.8 and together.iloc[0, 2] < 0.01
     assert list(together.columns) == list(together.index) == [-5, -4, 5]
     assert two.together().shape == (9, 9)
+
+
+def test_togetherness_of_new_values_weighs_the_draws():
+    """Measured values average the draws; a pair of new ones weighs them by the pair."""
+    means = np.array([[0.0, 1], [0, 50]])[np.arange(60) % 2]
+    found, values = made(drawn(means, draws=60)), np.array([0.0, 1.0])
+    component = np.exp(-((values[:, None, None] - [[0, 1], [0, 50]]) ** 2) / 2)
+    density = component.sum(axis=2)
+    together = (component[0] * component[1]).sum() / (density[0] * density[1]).sum()
+    assert found.together(values).iloc[0, 1] == pytest.approx(together, rel=0.02)
+    average = (component / density[..., None]).prod(axis=0).sum(axis=1).mean()
+    measured = posterior.togetherness(values, found.draws, measured=True)[0, 1]
+    assert measured == pytest.approx(average, rel=0.02) and measured > together + 0.05
+
+
+def test_places_to_look_are_all_over_the_column(two):
     look, (low, high) = places_to_look(two.column), (TWO.min(), TWO.max())
     assert np.allclose(look[20:], np.linspace(low, high, 20)) and look.max() == high
 

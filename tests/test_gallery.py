@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
-from conftest import IPYNB, MD, ROOT, differ, figures
+from page import IPYNB, MD, ROOT, differ, figures
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.machinery
@@ -143,13 +143,13 @@ def test_figures_are_the_notebook_s(tutorial, stored, site, tmp_path):
 
 
 def test_downloads_are_the_repository_s_files(tutorial, site, tmp_path):
-    """The zip has the notebook with the package that it imports."""
+    """The zip has the notebook with all that it imports."""
     links = [link["href"] for link in tutorial.select(".launch a[download]")]
     assert links == [IPYNB.name, MD.name, "gaussian_mixture_model.zip"]
     shutil.unpack_archive(site / links[2], tmp_path)
     package = [f"mixtures/{file.name}" for file in (ROOT / "mixtures").glob("*.py")]
     others = ("LICENSE", "README.md", "pyproject.toml", "requirements.txt")
-    for name in (IPYNB.name, MD.name, *package, *others):
+    for name in (IPYNB.name, MD.name, "pymc3_support.py", *package, *others):
         packed = tmp_path / "gaussian_mixture_model" / name
         assert packed.read_bytes() == (ROOT / name).read_bytes()
     for name in links[:2]:

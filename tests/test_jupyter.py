@@ -11,9 +11,10 @@ import jupytext
 import nbformat
 import psutil
 import pytest
-from conftest import IPYNB, MD, ROOT, wait_until
 from jupyter_server.serverapp import list_running_servers
+from page import IPYNB, MD, ROOT
 from playwright.sync_api import expect
+from processes import wait_until
 
 WAIT = 300_000  # milliseconds, for anything
 

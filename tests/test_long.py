@@ -5,10 +5,10 @@ import pandas as pd
 import pymc3 as pm
 import pytest
 import theano.tensor as tt
-from conftest import defined
+from page import defined
+from posterior import PRIORS, compare_posterior
 from reference import simulate
 from scipy import stats
-from test_posterior import PRIORS, compare_posterior
 
 import mixtures as mx
 

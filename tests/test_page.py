@@ -4,18 +4,12 @@ import json
 import re
 from importlib.metadata import version
 
-import jupytext
-from conftest import IPYNB, MD, ROOT, code_cells, figures
-from packaging.requirements import Requirement
+import pytest
+from page import IPYNB, code_cells, figures, read, tags
+from pair import marks
 
-from run import marks
-
-PAGE = jupytext.read(MD)
+PAGE = read()
 PROSE = "\n\n".join(x.source for x in PAGE.cells if x.cell_type == "markdown")
-
-
-def tags(cell):
-    return set(cell.metadata.get("tags", []))
 
 
 def test_outputs_belong_to_their_code(stored):
@@ -26,32 +20,46 @@ def test_outputs_belong_to_their_code(stored):
     assert len(found) == len(now)
 
 
-def test_marks_are_of_code_and_packages(tmp_path, monkeypatch):
-    """But not of a comment, of a docstring or of the command line."""
-    monkeypatch.setattr("run.__file__", str(tmp_path / "run.py"))
-    cell, package = code_cells(PAGE)[3], tmp_path / "mixtures"
-    package.mkdir()
+@pytest.fixture
+def marks_with(tmp_path):
+    """The page's marks beside a package of one module, of this text."""
 
-    def marks_with(text, file="part.py"):
-        (package / file).write_text(text)
-        return list(marks(PAGE))
+    def marks_with(text, file="mixtures/part.py"):
+        (tmp_path / "mixtures").mkdir(exist_ok=True)
+        (tmp_path / "pymc3_support.py").touch()
+        (tmp_path / file).write_text(text)
+        return list(marks(PAGE, tmp_path))
 
+    return marks_with
+
+
+def test_marks_are_of_the_package_but_for_words_and_the_command(marks_with):
     old = marks_with("def f():\n    'One.'\n    return 1\n")
     assert marks_with("def f():\n    'Two.'\n\n    return 1  # one\n") == old
-    assert marks_with("print(1)\n", "__main__.py") == old
+    assert marks_with("print(1)\n", "mixtures/__main__.py") == old
+    for file in ("mixtures/part.py", "pymc3_support.py"):
+        assert not set(marks_with("def f():\n    return 2\n", file)) & set(old)
+
+
+def test_marks_are_of_the_code_from_there_on(marks_with, monkeypatch):
+    cell, old = code_cells(PAGE)[3], marks_with("")
     monkeypatch.setitem(cell, "source", f"# a comment\n\n{cell.source}")
-    assert list(marks(PAGE)) == old
+    assert marks_with("") == old
     cell["source"] += "\nx = 1"
-    assert [a == b for a, b in zip(old, marks(PAGE))][:5] == 3 * [True] + 2 * [False]
-    with monkeypatch.context() as other:
-        other.setattr("run.version", lambda x: "0" if x == "scipy" else version(x))
-        assert not set(marks(PAGE)) & set(old)
-    assert not set(marks_with("def f():\n    return 2\n")) & set(old)
+    equal = [a == b for a, b in zip(old, marks_with(""))]
+    assert equal == 3 * [True] + (len(old) - 3) * [False]
+
+
+def test_marks_are_of_the_packages(marks_with, monkeypatch):
+    old = marks_with("")
+    monkeypatch.setattr("pair.version", lambda x: "0" if x == "scipy" else version(x))
+    assert not set(marks_with("")) & set(old)
 
 
 def test_outputs_come_from_one_clean_run(stored):
     cells = code_cells(stored)
     assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1))
+    assert all(out.get("name") != "stderr" for cell in cells for out in cell.outputs)
     outputs = json.dumps([cell.outputs for cell in cells])
     roots = "home|root|tmp|usr|work|Users|opt|var|mnt|private"
     found = re.findall(rf"(?:/(?:{roots})/|[A-Z]:\\\\)[^\s\"']*", outputs)
@@ -64,7 +72,7 @@ def test_no_active_content(stored):
     assert {y for x in data for y in x} <= {"text/plain", "text/html", "image/png"}
     html = "\n".join(x.get("text/html", "") for x in data).lower()
     elements = set(re.findall(r"<\s*/?\s*([^\s/>]+)", html))
-    assert elements <= set("div progress style table tbody td th thead tr".split())
+    assert elements <= set("div style table tbody td th thead tr".split())
     inside = " ".join(re.findall(r"<[^>]*>", html))
     attributes = set(re.findall(r"[\s\"'/]([^\s\"'/=<>]+)\s*=", inside))
     usual = "border class max style value rowspan colspan valign halign"
@@ -112,17 +120,3 @@ def test_every_citation_stands_in_further_reading():
     for author, year, address in links:
         entry = rf"^- {author}.* \({year}\).*\({re.escape(address)}\)"
         assert re.search(entry, reading, re.M), f"{author} {year}, {address}"
-
-
-def test_lock_is_in_step_with_the_requirements():
-    """What is wanted, in versions that are allowed, and nothing else."""
-    lock = (ROOT / "requirements.txt").read_text()
-    source = (ROOT / "requirements.in").read_text()
-    entries = re.findall(r"^([a-z0-9-]+)==(\S+)(.*(?:\n .*)*)", lock, flags=re.M)
-    locked = {name: pinned for name, pinned, _ in entries}
-    wanted = re.findall(r"^[^#\n]+?(?=  #|$)", source, flags=re.M)
-    wanted = {x.name: x.specifier for x in map(Requirement, wanted)}
-    asked = {name for name, _, text in entries if "-r requirements.in" in text}
-    assert set(wanted) == asked, "run `make lock`"
-    for name, versions in wanted.items():
-        assert versions.contains(locked[name]), f"{name}{versions}: run `make lock`"

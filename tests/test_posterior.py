@@ -1,28 +1,21 @@
-"""The page's models are the specified ones, and each sampler finds their posterior.
-
-They are compared in Monte Carlo errors, those of both sides combined. Beyond LIMIT a
-normal deviate lies with a chance of 5.7e-7, and some 200 are compared.
-"""
+"""The page's models are the specified ones, and each sampler finds their posterior."""
 
 import arviz as az
 import numpy as np
-import pandas as pd
 import pymc3 as pm
 import pytest
 import theano
 import theano.tensor as tt
 import xarray as xr
-from conftest import defined
+from page import defined
+from posterior import DOUBTFUL, PRIORS, compare, compare_posterior
 from reference import Reference, simulate
 from scipy import stats
 
 import mixtures as mx
 
-LIMIT = 5.0
-PRIORS = dict(center=0, scale=15, widest=20)  # the page's
 NARROW = dict(center=1, scale=6, widest=4)
 Y = np.random.default_rng(1).normal(0, 3, 40)
-DOUBTFUL = np.abs(np.abs(simulate()) - 2.5).argsort()[:8]  # halfway between two centers
 
 
 def log_density_at(model):
@@ -88,48 +81,8 @@ def test_log_probability_of_the_marginal_model(min_weight):
     np.testing.assert_allclose(differences, differences[0], rtol=1e-9)
 
 
-def compare(rows):
-    """Rows of name, value, its Monte Carlo error, the other value and its error."""
-    table = pd.DataFrame(rows, columns=["", "value", "error", "other", "its error"])
-    apart = table["value"] - table["other"]
-    table["errors apart"] = apart / np.hypot(table["error"], table["its error"])
-    far = table[~(table["errors apart"].abs() < LIMIT)]  # NaN is far, too
-    assert len(table) and far.empty, f"too far apart:\n{far.round(4)}"
-
-
-def functions(draws, reference):
-    """Of draws by name: each parameter, its square around the reference's mean, whether
-    it lies in either tail of the reference, and the probability of cluster 1 at the
-    doubtful points."""
-    found = dict(draws)
-    for name, x in draws.items():
-        known = reference.draws[name]
-        found[f"({name} - mean)²"] = (x - reference.mean(known)[0]) ** 2
-        for tail in (0.03, 0.97):
-            found[f"{name} below {tail:.0%}"] = x < reference.quantile(known, tail)
-    for i, y in zip(DOUBTFUL, simulate()[DOUBTFUL]):
-        z = ((y - draws[f"means[{j}]"]) / draws["sd"] for j in range(3))
-        terms = [draws[f"p[{j}]"] * np.exp(-(x**2) / 2) for j, x in enumerate(z)]
-        found[f"cluster 1 at point {i}"] = terms[1] / sum(terms)
-    return found
-
-
-def compare_posterior(posterior, reference, category=None):
-    """With the reference; `category`, of the doubtful points, as it was drawn."""
-    draws = {"sd": posterior["sd"].values}
-    for name in ("p", "means"):
-        draws |= {f"{name}[{j}]": posterior[name].values[..., j] for j in range(3)}
-    drawn, weighted = (functions(x, reference) for x in (draws, reference.draws))
-    if category is not None:
-        drawn = zip([*drawn][-len(DOUBTFUL) :], np.moveaxis(category == 1, 2, 0))
-    compare(
-        (name, x.mean(), az.mcse(x.astype(float)), *reference.mean(weighted[name]))
-        for name, x in dict(drawn).items()
-    )
-
-
 def test_gibbs_of_the_package(reference):
-    compare_posterior(mx.gibbs(simulate(), 3, PRIORS, min_weight=0.1), reference)
+    compare_posterior(mx.gibbs(simulate(), 3, PRIORS, False, min_weight=0.1), reference)
 
 
 @pytest.mark.parametrize("run", ["trace.posterior", "nuts.posterior", "fit"])
@@ -148,7 +101,7 @@ def test_gibbs_of_the_page_is_that_of_the_package():
     rng, priors = np.random.default_rng(8), dict(center=1, scale=2, widest=1.1)
     of = np.r_[rng.normal(-1.5, 1, 60), rng.normal(1.5, 1, 20)], 2, priors
     gibbs = defined("gibbs", np=np, xr=xr)
-    pages, ours = (sample(*of, min_weight=0.3) for sample in (gibbs, mx.gibbs))
+    pages, ours = gibbs(*of, 0.3), mx.gibbs(*of, own_widths=False, min_weight=0.3)
     assert (pages["p"].min("cluster") < 0.31).mean() > 0.05
     assert (pages["sd"] > 1.05).mean() > 0.3
     average, rows = lambda x: x.mean(["chain", "draw"]), []
@@ -158,6 +111,13 @@ def test_gibbs_of_the_page_is_that_of_the_package():
             each = [np.ravel(f(x)[name]) for x in both for f in (average, az.mcse)]
             rows += [(f"{name}, power {power}", *x) for x in zip(*each)]
     compare(rows)
+
+
+def test_gibbs_of_the_page_keeps_what_comes_after_tuning():
+    gibbs = defined("gibbs", np=np, xr=xr)
+    whole = gibbs(Y, 2, PRIORS, chains=3, tune=0, draws=12)
+    after = gibbs(Y, 2, PRIORS, chains=3, tune=5, draws=7)
+    xr.testing.assert_equal(after, whole.isel(draw=slice(5, None)))
 
 
 def test_an_untrustworthy_reference_is_refused():

@@ -10,14 +10,14 @@ import pymc3 as pm
 import pytest
 import theano
 import theano.tensor as tt
-from conftest import ROOT, defined
+from page import ROOT, code_cells, defined, read
 from scipy import stats
 from theano.graph.fg import FunctionGraph
 from theano.graph.op import COp
 from theano.link.c.basic import CLinker
 
-from mixtures import pymc3_support
-from mixtures.pymc3_support import independent_terms
+import pymc3_support
+from pymc3_support import independent_terms
 
 K = 3
 P = np.array([0.2, 0.3, 0.5])
@@ -156,7 +156,7 @@ def test_refuses_a_table_of_categories():
         independent_terms([table], model)
 
 
-IMPORT = "from mixtures import pymc3_support"
+IMPORT = "import pymc3_support"
 INSTALL = "RuntimeError: PyMC3 needs .*apt install.*xcode-select.*conda install"
 UNTOUCHED = "sys.modules['pymc3'] = None; "  # to import it would be another error
 HALF = f"sys.modules['pymc3.sampling'] = None\ntry: {IMPORT}\nexcept ImportError: pass"
@@ -174,6 +174,14 @@ def test_the_import_is_silent_or_says_what_to_do(before, said):
     command = [sys.executable, "-c", f"import sys\n{before}\n{IMPORT}"]
     ended = subprocess.run(command, cwd=ROOT, text=True, stderr=subprocess.PIPE)
     assert re.search(said, ended.stderr)
+
+
+def test_the_page_says_what_it_misses(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymc3_support", None)
+    with pytest.raises(
+        ModuleNotFoundError, match="^This .* unpack the zip file of all"
+    ):
+        exec(code_cells(read())[0].source, {})
 
 
 def test_headers_are_read_once_and_modules_found_again():

@@ -13,20 +13,25 @@ import sys
 
 import psutil
 import pytest
-from conftest import ROOT, living, wait_until
+from page import ROOT
+from processes import living, wait_until
 
 pytestmark = pytest.mark.machinery
 
 OLD = b"the old one"
 MD, PAIR, PNG = map("gaussian_mixture_model.{}".format, ("md", "ipynb", "png"))
 OUTPUTS = [PAIR, PNG, BUILT := f"build/{PAIR}"]
-RUN = [sys.executable, "run.py", "--pair"]
+RUN, MAKE_PAIR = ([sys.executable, name] for name in ("run.py", "tests/pair.py"))
+PROGRAMS = ["run.py", "tests/page.py", "tests/pair.py"]
+PATH = {"PYTHONPATH": f".{os.pathsep}{ROOT}"}
 
 
 def repository(path, code, seconds=None):
     """A folder whose tutorial is a cell of `code` and a thumbnail, with old outputs."""
-    (path / "build").mkdir(parents=True)
-    shutil.copy(ROOT / "run.py", path)
+    for name in ("build", "tests"):
+        (path / name).mkdir(parents=True)
+    for name in PROGRAMS:
+        shutil.copy(ROOT / name, path / name)
     png = base64.b64encode(bytes(100_000)).decode()
     thumbnail = f"display({{'image/png': '{png}'}}, raw=True)"
     header = "---\nkernelspec:\n  display_name: Python 3\n  name: python3\n---\n\n"
@@ -42,8 +47,9 @@ def repository(path, code, seconds=None):
 
 def replaced(path):
     """Which of the old outputs are not there any more; nothing else may be left."""
-    files = {str(file.relative_to(path)): file for file in path.rglob("*")}
-    assert set(files) == {"build", "run.py", MD, *OUTPUTS}
+    files = {str(file.relative_to(path)): file for file in path.rglob("*.*")}
+    files = {x: file for x, file in files.items() if "__pycache__" not in x}
+    assert set(files) == {MD, *PROGRAMS, *OUTPUTS}
     old = [x for x in OUTPUTS if files[x].is_file() and files[x].read_bytes() == OLD]
     return [x for x in OUTPUTS if x not in old]
 
@@ -64,8 +70,8 @@ def test_runs_in_an_odd_place(tmp_path, environment):
     home = str(tmp_path / environment.get("HOME", os.environ["HOME"]))
     env = os.environ | environment | {"HOME": home}
     subprocess.run(RUN, cwd=path, env=env, check=True)
-    assert replaced(path) == OUTPUTS
-    assert (path / PAIR).read_text(encoding="utf-8").count('"image/png": "') == 2
+    assert replaced(path) == [BUILT]
+    assert (path / BUILT).read_text(encoding="utf-8").count('"image/png": "') == 2
 
 
 STOPPED = rf"\n{MD} stopped at the cell above; the notebook so far is {BUILT}\n$"
@@ -79,6 +85,7 @@ FAILURES = {  # the cell, what is said of it, and what is replaced
     "no packages": ("1 + 1", UNREADY, []),
 }
 COMMANDS = {
+    "no place": MAKE_PAIR,
     # stops any user, the superuser too
     "full disk": ["sh", "-c", f"ulimit -f 100 && exec {shlex.join(RUN)}"],
     "no packages": [sys.executable, "-S", "run.py"],
@@ -89,7 +96,8 @@ COMMANDS = {
 def test_a_failure_has_a_reason_and_the_pair_stays(tmp_path, failure):
     code, said, new = FAILURES[failure]
     path, command = repository(tmp_path, code), COMMANDS.get(failure, RUN)
-    ended = subprocess.run(command, cwd=path, text=True, capture_output=True)
+    how = dict(cwd=path, env=os.environ | PATH, text=True, capture_output=True)
+    ended = subprocess.run(command, **how)
     assert ended.returncode == 1
     assert re.search(said, ended.stderr, flags=re.S), ended.stderr
     assert 'run.py", line' not in ended.stderr
@@ -122,11 +130,18 @@ sleeper.wait()"""
 
 
 BAR = "<progress value='1' max='4'></progress> 25.00% [1/4 00:01&lt;00:03 Sampling]"
-SHOW_BAR = f'from IPython.display import HTML, display\n\ndisplay(HTML("{BAR}"))\n'
+SHOW_BAR = f"""import sys
+from IPython.display import HTML, display
+
+display(HTML("{BAR}"))
+sys.stderr.write("\\r 25%|██▌       | 1/4")
+sys.stderr.write("\\r          \\r")
+sys.stderr.write("Multiprocess sampling (4 chains in 4 jobs)\\n>>Metropolis: [sd]\\n")
+"""
 
 
-def test_progress_in_a_log(tmp_path):
-    """Headings, and what is left after the stored run, which --pair replaces."""
+def test_a_log_has_headings_and_what_is_left(tmp_path):
+    """After the time of the stored run, of which there are 36,000 seconds here."""
     path = repository(tmp_path, SHOW_BAR, seconds=[36_000, 36_001])
     log = subprocess.check_output(RUN, cwd=path, text=True)
     line = r"^ +[\d.]+ s    {}/2  Sample \(about (\d+) min left\)$"
@@ -134,8 +149,23 @@ def test_progress_in_a_log(tmp_path):
     assert 600 < int(first) < 6_000, log
     assert re.findall(line.format(2), log, flags=re.M) == ["1"], log
     assert "Sampling" not in log and "\r" not in log
-    first, second = json.loads((path / PAIR).read_bytes())["metadata"]["seconds"]
+
+
+def test_the_pair_has_all_outputs_but_progress(tmp_path):
+    warn = "import warnings\n\nwarnings.warn('Beware.')\nprint(' 25%|')\n"
+    path = repository(tmp_path, SHOW_BAR + warn)
+    subprocess.run(MAKE_PAIR, cwd=path, env=os.environ | PATH, check=True)
+    assert replaced(path) == OUTPUTS
+    pair = json.loads((path / PAIR).read_bytes())
+    cell, thumbnail = pair["cells"][-2:]
+    said = {output["name"]: "".join(output["text"]) for output in cell["outputs"]}
+    assert said["stdout"] == " 25%|\n"
+    assert re.fullmatch(r".*: UserWarning: Beware\.\n.*\n", said["stderr"]), said
+    data = thumbnail["outputs"][0]["data"]["image/png"]
+    assert base64.b64decode(data) == (path / PNG).read_bytes()
+    first, second = pair["metadata"]["seconds"]
     assert 0 < first <= second
+    assert len(pair["metadata"]["marks"]) == 2 and pair["metadata"]["settings"]
 
 
 def test_progress_in_a_terminal(tmp_path):
@@ -170,7 +200,7 @@ for _ in range(600):
 
 def test_a_killed_kernel_takes_its_sampling_processes_along():
     """Whatever a process is at: here all four sample."""
-    code = """from mixtures import pymc3_support
+    code = """import pymc3_support
 import pymc3 as pm
 
 with pm.Model():

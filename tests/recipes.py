@@ -1,0 +1,93 @@
+"""What `make lock`, `make modern` and `make mutants` do: `python recipes.py TARGET`."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+VENV = Path(".venv-modern")
+NEW_PYTHONS = "3.13", "3.12"
+TEST_TOOLS = "pyarrow dask[array,distributed] pytest pytest-timeout hypothesis".split()
+SAY_VERSIONS = """\
+import mixtures, sys
+from importlib.metadata import version
+assert mixtures.__file__.startswith(sys.prefix), mixtures.__file__
+names = "numpy", "pandas", "scipy", "xarray", "arviz"
+print("Python", sys.version.split()[0], *(f"{x} {version(x)}" for x in names))"""
+CAUGHT = 0.85  # of the mutants, at least
+
+
+def run(*command, **how):
+    return subprocess.run([*map(str, command)], check=True, **how)
+
+
+def uv(*arguments):
+    return run(os.environ.get("UV", ".venv/bin/uv"), *arguments)
+
+
+def lock():
+    """Pin what requirements.in asks for, and what that needs, for Python 3.10 alone.
+
+    uv says of each line that it is for 3.10 (pyproject.toml); that is taken off. pip
+    before 23.3 looks a name with extras up apart from the bare one: both are pinned.
+    """
+    old, new = Path("requirements.txt"), Path("build/lock")
+    new.parent.mkdir(exist_ok=True)
+    new.write_bytes(old.read_bytes())  # versions stay where they can
+    options = "--quiet --universal --no-strip-extras --generate-hashes"
+    options = [*options.split(), "--custom-compile-command", "make lock"]
+    uv("pip", "compile", *options, "--output-file", new, "requirements.in")
+    text = new.read_text().replace("python_full_version < '3.11' and ", "")
+    text = text.replace(" ; python_full_version < '3.11'", "")
+    with_extras = r"^(\S+?)\[[^\]]*\](==.*\\\n(?: .*\\\n)* .*\n)"
+    old.write_text(re.sub(with_extras, r"\1\2\g<0>", text, flags=re.M))
+
+
+def modern():
+    """Test the wheel with the newest of all that it needs, then the page's model.
+
+    PyMC is installed last: it may hold back versions that the package is tested with.
+    """
+    for version in NEW_PYTHONS:
+        command = [os.environ["UV"], "venv", "-q", "--clear", "--python", version, VENV]
+        env = os.environ | {"PYENV_VERSION": version}
+        if subprocess.run(command, env=env, stderr=subprocess.DEVNULL).returncode == 0:
+            break
+    else:
+        sys.exit(
+            "No Python 3.13 or 3.12, and neither could be fetched. Install one "
+            "('uv python install 3.13' or 'pyenv install 3.13') and run make again."
+        )
+    python, wheels = VENV.absolute() / "bin/python", Path("build/wheel")
+    for old in wheels.glob("*.whl"):
+        old.unlink()
+    uv("build", "--quiet", "--wheel", "--python", python, "--out-dir", wheels)
+    install = ["pip", "install", "--quiet", "--python", python]
+    uv(*install, *wheels.glob("*.whl"), *TEST_TOOLS)
+    run(python, "-c", SAY_VERSIONS, cwd="build")
+    pytest = [python, "-m", "pytest", "--noconftest"]
+    # those that mutmut runs, too
+    tests = re.findall(r'"(tests/test_\w+\.py)"', Path("pyproject.toml").read_text())
+    tests = [Path("..", test) for test in tests]
+    run(*pytest, "--import-mode=importlib", *tests, cwd="build")
+    uv(*install, "pymc")
+    run(*pytest, "../tests/test_todays_pymc.py", cwd="build")
+
+
+def mutants():
+    """Plant one in twenty of mutmut's changes, always the same: all would take a day."""
+    env = os.environ | {"PYTHONHASHSEED": "0"}
+    run(".venv/bin/mutmut", "run", "*_7", "*[1379]7", env=env)
+    results = run(".venv/bin/mutmut", "results", "--all", "true", stdout=-1, text=True)
+    tried = [x for x in results.stdout.split("\n") if x and not x.endswith(" checked")]
+    survivors = [x for x in tried if not x.endswith((": killed", ": timeout"))]
+    print(*survivors, f"caught {len(tried) - len(survivors)} of {len(tried)}", sep="\n")
+    sys.exit(len(survivors) > (1 - CAUGHT) * len(tried))
+
+
+if __name__ == "__main__":
+    try:
+        {"lock": lock, "modern": modern, "mutants": mutants}[sys.argv[1]]()
+    except subprocess.CalledProcessError as error:  # which has said why
+        sys.exit(error.returncode)
