@@ -17,6 +17,7 @@ LARGEST = 1e300  # of which a float still holds multiples and sums
 TOO_LARGE = "The values of data are too large for a computer: rescale them."
 FEW_DIFFERENT = 8  # values: all even by chance, one column in 256
 FAR = 1e6  # times the distance of the rest: a value there stands for something else
+SMALLEST_CODE = 99  # in size, of numbers that are written for what is missing
 
 
 @dataclass
@@ -55,6 +56,13 @@ class Column:
     def floor(self):
         """The smallest width of a cluster, in standard units."""
         return self.narrowest / self.scale
+
+    @property
+    def deviation(self):
+        """The standard deviation of the values, in the data's units."""
+        mean = np.average(self.mean, weights=self.count)
+        square = np.average((self.mean - mean) ** 2 + self.sd**2, weights=self.count)
+        return self.scale * np.sqrt(square)
 
     @property
     def values(self):
@@ -185,7 +193,8 @@ def counted_on_grid(values, some, cells=FINE_CELLS, piece=50_000):
         sums[1] += np.bincount(cell, z, minlength=cells)
         sums[2] += np.bincount(cell, z * z, minlength=cells)
     count, total, square = sums[:, sums[0] > 0]
-    variance = np.maximum(square / count - (total / count) ** 2, 0)
+    square /= count  # zero is kept for places of one value
+    variance = np.maximum(square - (total / count) ** 2, np.finfo(float).eps * square)
     return np.array(
         [count, center + spread * total / count, spread * np.sqrt(variance)]
     )
@@ -211,11 +220,16 @@ def counted(values, most, blocks=1):
     kept.update(low=values.min(), high=values.max())
     if max(-kept["low"], kept["high"]) > LARGEST:
         raise ValueError(TOO_LARGE)
-    if values.size > COUNTED_WHOLE and len(np.unique(few)) > 2 * most:
-        kept["parts"] = merged(counted_on_grid(values, some), 4 * most)
-        return kept
-    counts = pd.Series(values).value_counts(sort=False)  # linear, as sorting is not
-    parts = np.array([counts, counts.index, np.zeros(len(counts))], dtype=float)
+    different, often = np.unique(few, return_counts=True)
+    if values.size > COUNTED_WHOLE and len(different) > 2 * most:
+        heaps = different[often > max(3, len(few) / 100)]  # places of their own
+        rest = values[~np.isin(values, heaps)] if heaps.size else values
+        often = [np.count_nonzero(values == heap) for heap in heaps]
+        parts = np.array([often, heaps, np.zeros(len(heaps))])
+        parts = np.concatenate([counted_on_grid(rest, some), parts], axis=1)
+    else:
+        counts = pd.Series(values).value_counts(sort=False)  # linear, as sorting is not
+        parts = np.array([counts, counts.index, np.zeros(len(counts))], dtype=float)
     kept["parts"] = merged(parts, 4 * most)
     return kept
 
@@ -261,22 +275,27 @@ def decimal_step(different, exact):
     return 0
 
 
-def resolution(values):
-    """The step in which values are written, as far as a sample of them, (n,), tells.
+def resolution(different, often):
+    """The step in which values are written, as far as a sample of them tells.
 
     It is the common divisor of the differences between more than FEW_DIFFERENT values,
     whatever their unit; in fewer a divisor is chance, and decimals tell. Where most
     values repeat it is at least the usual gap between neighbors, as with some halves
     among whole numbers. Where there is no divisor, it is the smallest gap if some value
     occurs twice, as in logarithms of rounded values, and otherwise what the digits of a
-    float allow.
+    float allow. Two values are one step apart.
+
+    different : its different values, sorted; often : how often each of them occurs
     """
-    different, often = np.unique(values, return_counts=True)
+    if different.size == 2:
+        return np.ptp(different)
     largest, gaps = np.abs(different).max(), np.sort(np.diff(different))
     exact = min(1e-12 * largest, 1e-4 * np.ptp(different))
     some, gaps = different[:: 1 + different.size // 1_000], gaps[gaps > exact]
     many = different.size > FEW_DIFFERENT
-    gap = gaps[len(gaps) // 4] if many and np.median(often) > 1 else 0
+    # few values have to repeat often, and all their gaps count
+    usual = np.quantile(often, 0.5, method="lower") > (1 if many else 9)
+    gap = gaps[len(gaps) // 4 if many else 0] if usual else 0
     step = 0
     if many:
         tolerances = [1e-12 * largest, *np.spacing(largest) * np.array([64, 4])]
@@ -286,24 +305,42 @@ def resolution(values):
         steps = (common_divisor(different, tolerance) for tolerance in tolerances)
         step = next(filter(None, steps), 0)
     step = step or decimal_step(some, exact)
-    repeated = different.size < values.size and gaps.size
+    repeated = (often > 1).any() and gaps.size
     return max(step, gap) or (gaps[0] if repeated else np.spacing(largest))
 
 
 def refuse_fill_values(parts):
-    """ValueError if a few values lie so far out that they stand for something else."""
+    """ValueError if a rare value lies so far out that it stands for something else."""
     count, value = parts[:2]
     share = (count.cumsum() - count / 2) / count.sum()
     away = np.abs(value / 2 - np.interp(0.5, share, value) / 2)
     order = np.argsort(away)
-    away, inside = away[order], count[order].cumsum() / count.sum()
-    jump = (away[1:] > FAR * away[:-1]) & (away[:-1] > 0) & (inside[:-1] > 0.5)
+    value, away, inside = value[order], away[order], count[order].cumsum()
+    different = len(value) - np.arange(1, len(value))  # values farther out
+    noise = 4 * np.spacing(np.maximum.accumulate(np.abs(value)))
+    jump = (away[1:] > FAR * away[:-1]) & (away[:-1] > noise[:-1])
+    jump &= (inside[:-1] > 0.75 * inside[-1]) & (inside[:-1] >= 10 * different)
+    jump &= (different <= 2) & (np.abs(value[1:]) >= SMALLEST_CODE)
     if jump.any():
-        far = value[order[np.flatnonzero(jump)[0] + 1]]
+        far = value[np.flatnonzero(jump)[0] + 1]
         raise ValueError(
             f"The value {far:.15g} lies a million times farther out than the rest: if "
             "it stands for a missing value leave it out, else give it its own column."
         )
+
+
+def refuse_counts(column):
+    """ValueError if the values are too coarse to tell widths.
+
+    One normal group whose deviation is under 1.4 steps seems wider than it is, and
+    even shares of four neighboring values seem to be two groups.
+    """
+    refuse(
+        column.narrowest > column.deviation / 2,
+        f"The values of data are a table of counts: in steps of {column.step:.3g} with "
+        f"a standard deviation of {column.deviation:.3g} they are too coarse to tell a "
+        f"width; count how often each of the {len(column.count)} values occurs.",
+    )
 
 
 def in_blocks(collection, most):
@@ -397,7 +434,11 @@ def as_column(data, most=PLACES, leave_out=False):
     count, mean, sd = merged(parts, most)
     refuse_fill_values((count, mean))
     some = np.concatenate([x["some"] for x in found])
-    step = resolution(np.r_[np.setdiff1d([low, high], some), some])
+    sample = mean, count
+    if sd.any():  # in which values share a place
+        ends = np.setdiff1d([low, high], some)
+        sample = np.unique(np.r_[ends, some], return_counts=True)
+    step = resolution(*sample)
     location = np.interp(0.5, (count.cumsum() - count / 2) / count.sum(), mean)
     z, unit = mean - location, np.abs(mean - location).max()
     scale = unit * np.sqrt(

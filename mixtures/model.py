@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammainc, gammaincinv, gammaln
 
-from .data import Column, as_column, refuse
+from .data import Column, as_column, refuse, refuse_counts
 
 TINY = 1e-300  # keeps the weight of a cluster that is all but empty over zero
 # Of own widths: 1 / sd² ~ Gamma(WIDTH_SHAPE, beta), beta ~ Gamma(RATE_SHAPE,
@@ -336,6 +336,7 @@ def prior_of(
 ) -> Prior:
     """The `Prior` for a column; arguments as in `gibbs`, refused likewise."""
     number, alpha = checked_number(k, min_weight, concentration)
+    refuse_counts(column)
     priors = range_priors(column) if priors is None else priors
     names = ("center", "scale", "widest")
     lacking = ", ".join(name for name in names if name not in priors)

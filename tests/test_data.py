@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from package_helpers import same
 
-from mixtures import as_column, gibbs, range_priors
+from mixtures import as_column, fit, gibbs, range_priors
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(0, 1, 60)
@@ -126,6 +126,50 @@ def test_resolution(name):
     steps = np.arange(-9, 10) * step / (column.floor * column.scale)
     promised = steps[10] * np.exp(-(steps**2) / 2).sum() / np.sqrt(2 * np.pi)
     assert 1 < promised < 1.0002  # in sum, to all that can be written
+
+
+OTHER = np.random.default_rng(1)
+NO_FILL_VALUES = {
+    "five": [0, 0, 0, 1e-9, 1.0],
+    "rounding noise": [0.3] * 6 + [0.1 + 0.2, 1.2, 1.4],
+    "traces": [0] * 70 + [*1e-7 * OTHER.uniform(1, 2, 20), *OTHER.lognormal(0, 1, 40)],
+    "traces and two others": [0] * 70 + [*1e-7 * OTHER.uniform(1, 2, 20), 1.5, 4],
+    "in grams": [0, 0, 0, 1e-6, 1_000],
+    "a second group": [*1e-8 * NORMAL, *1_000 + NORMAL],
+}
+
+
+@pytest.mark.parametrize("name", NO_FILL_VALUES)
+def test_what_is_no_fill_value_is_taken(name):
+    assert as_column(NO_FILL_VALUES[name]).size == len(NO_FILL_VALUES[name])
+
+
+COARSE = {
+    "two values": [0, 1] * 150,
+    "two of any unit": [0.37, 2.5] * 20,
+    "three": [1] + [2] * 17 + [5],
+    "three of any unit": [0.37 * x for x in [0, 1, 2]] * 30,
+    "counts of rare events": OTHER.poisson(0.8, 300),
+    "four": [1e6, 2e6, 3e6, 4e6] * 9,
+}
+
+
+@pytest.mark.parametrize("name", COARSE)
+def test_a_table_of_counts_is_refused(name):
+    different = len(np.unique(COARSE[name]))
+    said = rf"table of counts.* each of the {different} values"
+    for refused in (fit, gibbs):
+        with pytest.raises(ValueError, match=said) as refusal:
+            refused(COARSE[name], 2)
+        assert "\n" not in str(refusal.value) and str(refusal.value).endswith(".")
+
+
+@pytest.mark.parametrize("unit, shift", [(1, 0), (1e-9, 0), (1e9, 0), (1, 1e6)])
+def test_what_is_told_of_coarse_values_hangs_on_no_unit(unit, shift):
+    normal = NORMAL.round(0)  # of standard deviation 1: in halves it is fine enough
+    with pytest.raises(ValueError, match="table of counts"):
+        gibbs(shift + unit * normal, 2)
+    assert gibbs(shift + unit * (2 * NORMAL).round(0), 2, draws=5, tune=5)
 
 
 TWO_WIDTHS = np.r_[RNG.normal(0, 2, 200), RNG.normal(60, 20, 200)].round()
@@ -255,6 +299,10 @@ def test_any_numbers_can_be_sampled_or_are_refused(values, name, most, model):
         digits = 8 * np.spacing(np.abs(values).max()) / column.scale
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 + digits)
         assert 0 < column.floor < np.inf
+        if column.narrowest > np.std(values / column.scale) * column.scale / 2:
+            with pytest.raises(ValueError, match="table of counts"):
+                gibbs(column, k, own_widths=own_widths)
+            return
         drawn = gibbs(column, k, own_widths=own_widths, chains=2, draws=5, tune=5)
         assert np.isfinite(drawn.means.where(drawn.p.notnull(), 0)).all()
         np.testing.assert_allclose(drawn.p.sum("cluster"), 1)
