@@ -96,6 +96,8 @@ def execute(notebook, stored=()):
     code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     sections, begin, ended = list(headings(notebook)), time.perf_counter(), []
     terminal, over = sys.stdout.isatty(), threading.Event()
+    before, news = compiled(), []  # modules, and what a log has not told yet
+    compiles = not before  # as it does for minutes on a new machine
     columns = (shutil.get_terminal_size().columns or 80) - 1  # 0: it does not say
 
     def show(line, end="\n"):  # in one piece, since two threads do
@@ -107,7 +109,8 @@ def execute(notebook, stored=()):
         if len(stored) == len(code):
             then = stored[number - 1] if number else 0
             pace = (60 + seconds) / (60 + then)  # here against there, 1 at first
-            left = f" (about {1 + pace * (stored[-1] - then) // 60:.0f} min left)"
+            left = f"about {1 + pace * (stored[-1] - then) // 60:.0f} min left"
+            left = f" ({left}{', and some more to compile' * compiles})"
         position = f"{number + 1:3}/{len(code)}"
         show(f"{seconds:6.1f} s  {position}  {sections[cell_index]}{left}")
 
@@ -115,13 +118,16 @@ def execute(notebook, stored=()):
         show(f"{'':19}{line}"[:columns], end="" if terminal else "\n")
 
     def watch():  # the minutes in which nothing else moves
-        before = latest = compiled()
+        latest = before
         while not over.wait(1 if terminal else 20):
             if (now := compiled()) > latest:
                 latest = now
                 say(f"Theano compiles; modules so far: {now - before}")
+            elif news:
+                say(news[-1])
+            news.clear()
 
-    client = Kernel(notebook, say if terminal else lambda line: None)
+    client = Kernel(notebook, say if terminal else news.append)
     client.on_cell_execute = announce
     client.on_cell_executed = lambda **_: ended.append(time.perf_counter() - begin)
     watcher = threading.Thread(target=watch, daemon=True)

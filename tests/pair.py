@@ -26,7 +26,7 @@ def marks(notebook, root=ROOT):
     do docstrings of modules.
     """
     mark = hashlib.sha256()
-    modules = {root / "pymc3_support.py", *root.glob("mixtures/*.py")}
+    modules = {*root.glob("pymc3_support.py"), *root.glob("mixtures/*.py")}
     modules.discard(root / "mixtures/__main__.py")  # the page does not use the command
     for file in sorted(modules):
         module = WithoutDocstrings().visit(ast.parse(file.read_text(encoding="utf-8")))
