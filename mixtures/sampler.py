@@ -23,6 +23,7 @@ from .data import as_column, refuse
 from .model import TINY, State, log_likelihood, log_prior, log_terms, model_of, resized
 
 MOVES = 2  # splits and merges a sweep: a compromise between columns
+LOOK = 300  # sweeps in which chains of a known number split and merge, too
 
 
 def truncated_gamma(rng, shape, rate, low, high):
@@ -253,30 +254,34 @@ def split_and_merge(model, state, moves):
 
 
 def starting_state(model, chains):
-    """Blocks of the sorted values, of other sizes in every chain.
+    """Clusters of the places that are nearest to drawn ones, others in every chain.
 
-    Chains start from every number of clusters that the prior allows, one after another.
+    Those are drawn far from each other, as in k-means++ (Arthur and Vassilvitskii 2007,
+    doi:10.5555/1283383.1283494). Chains start from every number of clusters that the
+    prior allows, one after another.
     """
     number = np.resize(model.numbers, chains)
-    exists = np.arange(number.max()) < number[:, None]
-    share = model.rng.standard_gamma(10.0, exists.shape) * exists
-    share /= share.sum(axis=1, keepdims=True)
-    order = np.argsort(model.z, axis=1)
+    clusters = np.arange(number.max())
+    exists = clusters < number[:, None]
+    shape, rows = (chains, model.z.shape[1]), np.arange(chains)
     z, count, variance = (
-        np.take_along_axis(x, order, 1) for x in (model.z, model.count, model.variance)
+        np.broadcast_to(x, shape) for x in (model.z, model.count, model.variance)
     )
-    middle = (count.cumsum(axis=1) - count / 2) / model.size
-    ends = share.cumsum(axis=1)[..., None]
-    below = middle[:, None] < np.where(ends > 1 - 1e-9, 2, ends)
-    held = np.diff(below.astype(float), axis=1, prepend=0) * count[:, None]
-    held += 1e-9  # an empty block begins where all points are
+    nearest, away, weight = np.zeros(shape, int), np.full(shape, np.inf), count
+    for j in clusters:
+        square = (z - z[rows, drawn_index(model.rng, weight)][:, None]) ** 2
+        square[~exists[:, j]] = np.inf
+        nearest[square < away] = j
+        away = np.minimum(away, square)
+        weight = away * count
+    held = (nearest[:, None] == clusters[:, None]) * count[:, None]
+    held = held + 1e-9  # an empty cluster begins where all points are
     total = held.sum(axis=2)
     means = (held * z[:, None]).sum(axis=2) / total
     square = (z[:, None] - means[..., None]) ** 2 + variance[:, None]
     sd = np.sqrt((held * square).sum(axis=2) / total)
     sd = np.maximum(sd, 0.05 / number[:, None])
-    if model.min_weight:
-        share = exists / number[:, None]
+    share = exists * (1 / number[:, None] if model.min_weight else total / model.size)
     if not model.own_widths:
         sd = np.sqrt((share * sd**2).sum(axis=1, keepdims=True)) * np.ones_like(sd)
         sd = np.minimum(sd, model.widest / 2)
@@ -298,7 +303,8 @@ class Chains:
 
     def sweep(self, tuning=False):
         """One sweep of all chains; returns the state and the numbers of occupied."""
-        moves = MOVES if self.model.unknown else tuning * (self.sweeps % 2)
+        look = tuning and self.sweeps < LOOK
+        moves = MOVES if self.model.unknown else look * (self.sweeps % 2)
         state, self.sweeps = self.state, self.sweeps + 1
         if moves:
             state = split_and_merge(self.model, state, moves)
@@ -357,7 +363,7 @@ def gibbs(
     *,
     chains=32,
     draws=2_500,
-    tune=500,
+    tune=700,
     ordered=True,
     places=1_000,
     random_seed=8927,
