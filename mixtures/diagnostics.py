@@ -12,11 +12,12 @@ import xarray as xr
 # The least that Vehtari and others (2021), doi:10.1214/20-BA1221, ask for
 LARGEST_R_HAT = 1.01
 SMALLEST_ESS = 400
-# R-hat and sizes of ranks hardly see a chain that was still on its way, however far
-# out: so nothing that is reported may hang on whether the first draws are left out.
-# By chance it moves by 0.5 / sqrt(ess): a tenth is four times that of the least size
-FIRST = 1 / 5
+# Ranks hardly see a chain that was still on its way, however far out it was: so nothing
+# that is reported may hang on whether the first draws, a share f of all, are left out.
+# By chance a mean moves by sqrt(f / (1 - f) / ess) of its sd: by a fortieth at the
+# least size and f = 1/5, a quarter of what is allowed, and by a fifth of that at 1/100
 LARGEST_SHIFT = 0.1
+WEIGHT_OF_FIRST = {1 / 5: 1, 1 / 100: 5}
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ class Convergence:
     ess : float
         The smallest effective sample size, of bulk, tail, mean and sd.
     shift_of_mean, shift_of_sd : float
-        The largest change, with the first fifth of the draws left out: of a posterior
-        mean, in posterior sds, and of a posterior sd, relative.
+        The largest change with the first fifth of the draws left out, or five times
+        that with the first hundredth: of a posterior mean, in posterior sds, and of a
+        posterior sd, relative.
     flaw : str
         Why these figures would say nothing, or empty.
     """
@@ -96,23 +98,32 @@ def flaw_of(variables):
     return ""
 
 
+def shifts(x, real):
+    """The `shift_of_mean` and `shift_of_sd` of draws of mean 0 and sd 1."""
+    largest = np.zeros(2)
+    for share, weight in WEIGHT_OF_FIRST.items():
+        later = x[:, int(share * x.shape[1]) :]
+        # of a count no sd is reported, and it may be zero
+        sd = np.where(real, later.std(axis=(0, 1)), 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shift = np.abs([later.mean(axis=(0, 1)) / sd, 1 / sd - 1]).max(axis=1)
+        largest = np.maximum(largest, weight * shift)
+    return largest
+
+
 def figures(x, real):
     """The `Convergence` of draws (chain, draw, element) that all move.
 
     real : whether elements are real numbers, (element,); others are counts
     """
     az, x = arviz(), (x - x.mean(axis=(0, 1))) / x.std(axis=(0, 1))
-    later = x[:, int(FIRST * x.shape[1]) :]
-    mean, sd = later.mean(axis=(0, 1)), later.std(axis=(0, 1))
-    sd = np.where(real, sd, 1)  # of a count no sd is reported, and it may be zero
-    x = xr.Dataset({"x": (("chain", "draw", "element"), x)})
+    draws = xr.Dataset({"x": (("chain", "draw", "element"), x)})
     with np.errstate(divide="ignore", invalid="ignore"):
-        r_hat = az.rhat(x)["x"].max()
-        sizes = [az.ess(x, method=method) for method in ("bulk", "tail", "mean")]
-        sizes.append(az.ess(x**2, method="mean"))  # of the sd, alike in all ArviZ
-        shifts = np.abs(mean / sd).max(), np.abs(1 / sd - 1).max()
+        r_hat = az.rhat(draws)["x"].max()
+        sizes = [az.ess(draws, method=method) for method in ("bulk", "tail", "mean")]
+        sizes.append(az.ess(draws**2, method="mean"))  # of the sd, alike in all ArviZ
     ess = min(size["x"].min() for size in sizes)
-    return Convergence(*map(float, (r_hat, ess, *shifts)))
+    return Convergence(*map(float, (r_hat, ess, *shifts(x, real))))
 
 
 def convergence(draws: Any, var_names: list[str] | None = None) -> Convergence:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MOVES = 2  # splits and merges a sweep: a compromise between columns
+LOOK = 300  # sweeps in which chains of a known number split and merge, too
 # A split proposes how far the part lies from the whole, in standard deviations, and the
 # log of its variance over that of the whole: normal with this sd and with this mean.
 DISTANCE_SD, LOG_VARIANCE_MEAN = 1.5, -0.7
@@ -280,30 +281,34 @@ def split_and_merge(model: Model, state: State, moves: int, rng) -> State:
 
 
 def starting_state(model: Model, chains: int, rng: np.random.Generator) -> State:
-    """Blocks of the sorted values, of other sizes in every chain.
+    """Clusters of the places that are nearest to drawn ones, others in every chain.
 
-    Chains start from every number of clusters that the prior allows, one after another.
+    Those are drawn far from each other, as in k-means++ (Arthur and Vassilvitskii 2007,
+    doi:10.5555/1283383.1283494). Chains start from every number of clusters that the
+    prior allows, one after another.
     """
     prior, number = model.prior, np.resize(model.prior.numbers, chains)
-    exists = np.arange(number.max()) < number[:, None]
-    share = rng.standard_gamma(10.0, exists.shape) * exists
-    share /= share.sum(axis=1, keepdims=True)
-    order = np.argsort(model.z, axis=1)
+    clusters = np.arange(number.max())
+    exists = clusters < number[:, None]
+    shape, rows = (chains, model.z.shape[1]), np.arange(chains)
     z, count, variance = (
-        np.take_along_axis(x, order, 1) for x in (model.z, model.count, model.variance)
+        np.broadcast_to(x, shape) for x in (model.z, model.count, model.variance)
     )
-    middle = (count.cumsum(axis=1) - count / 2) / model.size
-    ends = share.cumsum(axis=1)[..., None]
-    below = middle[:, None] < np.where(ends > 1 - 1e-9, 2, ends)
-    held = np.diff(below.astype(float), axis=1, prepend=0) * count[:, None]
-    held += 1e-9  # an empty block begins where all points are
+    nearest, away, weight = np.zeros(shape, int), np.full(shape, np.inf), count
+    for j in clusters:
+        square = (z - z[rows, drawn_index(rng, weight)][:, None]) ** 2
+        square[~exists[:, j]] = np.inf
+        nearest[square < away] = j
+        away = np.minimum(away, square)
+        weight = away * count
+    held = (nearest[:, None] == clusters[:, None]) * count[:, None]
+    held = held + 1e-9  # an empty cluster begins where all points are
     total = held.sum(axis=2)
     means = (held * z[:, None]).sum(axis=2) / total
     square = (z[:, None] - means[..., None]) ** 2 + variance[:, None]
     sd = np.sqrt((held * square).sum(axis=2) / total)
     sd = np.maximum(sd, 0.05 / number[:, None])
-    if prior.min_weight:
-        share = exists / number[:, None]
+    share = exists * (1 / number[:, None] if prior.min_weight else total / model.size)
     if not prior.own_widths:
         sd = np.sqrt((share * sd**2).sum(axis=1, keepdims=True)) * np.ones_like(sd)
         sd = np.minimum(sd, prior.widest / 2)
@@ -341,7 +346,8 @@ class Chains:
         draws, self.interrupted = [], True
         with suppress(KeyboardInterrupt):
             for i, _ in enumerate(sweeps):
-                moves = MOVES if self.model.prior.unknown else tuning * (i % 2)
+                looking = tuning and i < LOOK
+                moves = MOVES if self.model.prior.unknown else looking * (i % 2)
                 state, occupied = step(self.model, self.state, moves, self.rng)
                 self.state = state.sorted() if self.ordered else state
                 draws.append((self.state, occupied))
@@ -391,7 +397,7 @@ def gibbs(
     *,
     chains: int = 32,
     draws: int = 2_500,
-    tune: int = 500,
+    tune: int = 700,
     ordered: bool = True,
     places: int = PLACES,
     random_seed: Any = 8927,
