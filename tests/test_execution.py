@@ -73,13 +73,13 @@ CLAIMS = {
     "There is a second way to the same probabilities": "(certainty['computed'] -"
     " certainty['probability, sampled']).abs().max() < 0.04",
     "differ by no more than chance allows": "((hits['right'] - hits['expected right'])"
-    ".abs() < 4 * (hits['points'] - hits['expected right']) ** 0.5).all()",
-    "They lie halfway": "(abs(abs(data[listed[-5:]]) - 2.5) < 0.2).all()",
+    ".abs() < 1 + 4 * (hits['points'] - hits['expected right']) ** 0.5).all()",
+    "They lie halfway": "(abs(abs(data[listed[-5:]]) - 2.5) < 0.6).all()",
     "the names change places": "int(switches.max()) > 100",
     "Without an order R-hat is large": "az.rhat(switching)['means'].max() > 1.1",
     "it is the overlap that asks for more": "not mx.convergence(in_order).trusted",
-    "Draw for draw, NUTS is worth the most": "max((x['ESS'] / x['draws'], name)"
-    " for (_, name), x in [*costs.items()][3:])[1] == 'NUTS'",
+    "worth some ten times as much as Metropolis": "(lambda x: (5 < x[:2] / x[2]) & (x["
+    ":2] / x[2] < 20))(np.array([x['ESS'] / x['draws'] for x in costs.values()])).all()",
     "The galaxies occupy three to seven clusters": "min(float(x['occupied'].isin(range"
     "(3, 8)).mean()) for x in found.values()) > 0.8",
 }
