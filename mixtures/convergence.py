@@ -14,8 +14,8 @@ with warnings.catch_warnings():  # ArviZ 0.23 announces its successor
 LARGEST_R_HAT = 1.01
 SMALLEST_ESS = 400
 # Ranks hardly see a chain that was still on its way, however far out it was: so nothing
-# that is reported may hang on whether a share f of the draws, the first, is left out. By
-# chance a mean moves by sqrt(f / (1 - f) / ess) of its sd: by a fortieth at the least
+# that is reported may hang on whether the first draws are left out. By chance a mean
+# moves by sqrt(f / (1 - f) / ess) of its sd if a share f is: by a fortieth at the least
 # size and f = 1/5, of which a tenth is four times, and by a fifth of that at f = 1/100
 LARGEST_SHIFT = 0.1
 WEIGHT_OF_FIRST = {1 / 5: 1, 1 / 100: 5}

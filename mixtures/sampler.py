@@ -382,7 +382,7 @@ def gibbs(
         the values are written
     min_weight : the smallest weight that a cluster may have
     concentration : of the Dirichlet prior of the weights, one or one for each number
-    chains, draws, tune : how many; draws that are kept, and sweeps that are not
+    chains, draws, tune : how many; draws that are kept, after sweeps that are forgotten
     ordered : whether to sort the clusters of each draw by their means
     places : about how many values are told apart, see `as_column`
 
