@@ -307,6 +307,18 @@ def test_ties_of_any_number(ties, own_widths):
         assert abs(share - ties / len(y)) < 0.02
 
 
+def test_chains_start_apart_and_where_the_data_are():
+    """Groups of 5, 90 and 5 points: most chains begin with a cluster in each."""
+    rng = np.random.default_rng(3)
+    y = np.repeat([-10.0, 0, 10], [5, 90, 5]) + rng.normal(0, 1, 100)
+    model = model_for(np.tile(y, (200, 1)), prior_for(number=[0, 0, 1]))
+    start = sampler.starting_state(model, 200, rng)
+    near = abs(np.sort(start.means, axis=1) - [-10, 0, 10]) < 2
+    assert near.all(axis=1).mean() > 0.5
+    np.testing.assert_allclose(start.p.sum(axis=1), 1)
+    assert len(np.unique(start.means, axis=0)) > 10
+
+
 SPIKE = [0, 6.7, 14], [1, 1e-3, 1], [150, 20, 150]
 SMALL = [0, 10, 20, 30], [1, 1, 1, 1], [600, 20, 20, 20]
 
