@@ -13,7 +13,8 @@ from . import report
 from .data import as_column, checked_values, partitions, refuse
 from .files import save
 from .posterior import ENDS, membership_function, thinned, togetherness
-from .trust import advice, answer, doubt, number_table, sampled
+from .trust import number_table, sampled
+from .verdict import verdict
 
 PLACES = 400  # of values
 
@@ -35,13 +36,15 @@ def membership_table(function, values):
 class Fit:
     """What a mixture says of a column; `fit` makes it.
 
-    trusted : whether the answer can be trusted; verdict : one sentence, with the reason
+    trusted : whether the answer can be trusted; verdict : that with its reason, a text
     number : the probability of each number of clusters, or None if it was given
     clusters : weight, mean and standard deviation of each cluster, with intervals
     draws : the draws behind it, an xarray.Dataset with dims chain, draw and cluster
     """
 
-    def __init__(self, column, data, name, run, number_run=None, largest=10):
+    def __init__(
+        self, column, data, name, run, number_run=None, largest=10, seconds=60
+    ):
         self.column, self.data, self.draws = column, data, run.draws
         self.name = ("" if name is None else str(name)).strip() or "value"
         # of which togetherness is told: of any number of clusters if it was unknown
@@ -49,11 +52,9 @@ class Fit:
         self.interrupted = any(one.interrupted for one in (number_run or run, run))
         self.number = number_table(number_run, largest) if number_run else None
         self.clusters = self._table_of_clusters()
-        why = doubt(column, run, number_run, self.number)
-        self.trusted = not why
-        self.verdict = f"Not trusted: {why} What was found: " if why else "Trusted: "
-        self.verdict += answer(len(self.clusters), self.number, column.missing)
-        self.verdict += f".{advice(column)}"
+        self.trusted, self.verdict = verdict(
+            column, run, number_run, self.number, seconds
+        )
 
     def _table_of_clusters(self):
         table = {}
@@ -186,4 +187,4 @@ def fit(data, clusters=None, own_widths=True, largest=10, seconds=60, random_see
     column = as_column(data, PLACES, leave_out=True)
     run, number_run = sampled(column, clusters, own_widths, largest, seconds, rng)
     name = getattr(data, "name", None) if hasattr(data, "index") else None
-    return Fit(column, data, name, run, number_run, largest)
+    return Fit(column, data, name, run, number_run, largest, seconds)

@@ -1,0 +1,182 @@
+"""What strikes in a column: codes, heaps, mixed rounding, ties, logarithms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def percent(share: float) -> str:
+    """A share of neither none nor all, with as many digits as it takes to show that."""
+    digits = 0
+    while float(f"{100 * share:.{digits}f}") in (0, 100):
+        digits += 1
+    return f"{100 * share:.{digits}f}%"
+
+
+def written(value, column):
+    """A value as it was written, or nearly so."""
+    return f"{0 if abs(value) < 1e-12 * column.scale else value:.15g}"
+
+
+def joined(words, most=4):
+    """Words in a row, of many the first few."""
+    if len(words) > most:
+        words = [*words[:most], f"{len(words) - most} more"]
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def multiples(column, coarse):
+    """Which places are of one value that is a multiple of a step, (places,)."""
+    multiple = column.values / coarse
+    off = np.abs(multiple - np.round(multiple))
+    return (column.sd == 0) & (off < 1e-9 * np.maximum(1, np.abs(multiple)))
+
+
+def codes(column):
+    """Places of a repeated value at either end, far outside all others.
+
+    That is, farther from the next value than all others are apart.
+    """
+    values, last = column.values, len(column.count) - 1
+    for low, high in ((1, 1), (1, 0), (0, 1)):
+        inside, outside = values[low : last + 1 - high], [0] * low + [last] * high
+        if len(inside) < 5:
+            continue
+        gap = min([inside[0] - values[0]] * low + [values[-1] - inside[-1]] * high)
+        repeated = column.count[outside] > 1
+        repeated &= column.sd[outside] * column.scale < 1e-6 * gap
+        if gap > np.ptp(inside) and repeated.all():
+            return outside
+    return []
+
+
+def heaps(column):
+    """Places of a value that over three in a hundred have, far oftener than neighbors.
+
+    That is, over five times as often as the two values on either side, by their median.
+    """
+    count, heaps = column.count, []
+    often = (column.sd == 0) & (count > max(3, 0.03 * column.size))
+    for i in np.flatnonzero(often):
+        first = max(0, min(i - 2, len(count) - 5))
+        near = np.delete(count[first : first + 5], i - first)
+        if count[i] > 5 * np.median(near) + 5:
+            heaps.append(i)
+    return heaps
+
+
+def odd_values(column, coarse=0.0):
+    """What to do with codes and heaps: sentences, or none.
+
+    coarse : of `coarse_step`, whose multiples are no heaps of their own
+    """
+    values, count = column.values, column.count
+    sentences, outside = [], codes(column)
+    for i in outside:
+        sentences.append(
+            f"{written(values[i], column)} occurs {count[i]:,.0f} times, far outside "
+            "all other values: if it stands for a missing value, leave it out."
+        )
+    named = [*outside, *np.flatnonzero(multiples(column, coarse) if coarse else [])]
+    alone = [
+        f"{written(values[i], column)} alone is {percent(count[i] / column.size)} of "
+        "the values"
+        for i in heaps(column)
+        if i not in named
+    ]
+    if alone:
+        what = "each such value" if len(alone) > 1 else "it"
+        alone = joined(alone)
+        sentences.append(
+            f"{alone}: count {what} as a cluster of its own, and fit the others."
+        )
+    return " ".join(sentences)
+
+
+def coarse_step(column):
+    """The step to which part of the values is rounded more than the others, or 0.
+
+    Its multiples have then three times the count of other values, or more. Of several
+    steps it is the likeliest, by the counts as Poisson's.
+    """
+    count, size, best = column.count, column.size, (0.0, 0.0)
+    top = np.floor(np.log10(column.deviation))
+    for coarse in np.outer(10.0 ** np.arange(top - 3, top + 1), [1, 2, 5]).ravel():
+        on = multiples(column, coarse)
+        n, places = count[on].sum(), np.count_nonzero(on)
+        if places < 4 or n < 0.1 * size:
+            continue
+        if np.median(np.diff(column.values[on])) > 1.5 * coarse:
+            continue  # ties that are multiples by chance
+        others = (size - n) / max(1, len(count) - places)
+        excess = n / places / max(others, 1)
+        fine = 1.5 * column.step < coarse <= column.deviation / 1.5
+        if fine and excess > 3:
+            best = max(best, (n * np.log(excess) - n + n / excess, coarse))
+    return best[1]
+
+
+def mixed_rounding(column, coarse):
+    """That part of the values is rounded more, and what to do: a sentence, or none."""
+    if not coarse:
+        return ""
+    n = column.count[multiples(column, coarse)].sum()
+    return (
+        f"{n:,.0f} of the {column.size:,} values are multiples of {coarse:g} and the "
+        "others are written finer, which makes heaps that look like clusters: round "
+        f"all to multiples of {coarse:g}."
+    )
+
+
+def narrow_clusters(draws, column):
+    """Clusters that are as narrow as the resolution lets them be."""
+    sd = draws["sd"].broadcast_like(draws["p"]).median(["chain", "draw"])
+    return np.flatnonzero(sd < 1.2 * column.narrowest)
+
+
+def width_of_ties(narrow, column):
+    """Which widths are the resolution's: a sentence, or none."""
+    if not len(narrow):
+        return ""
+    clusters = f"cluster{'s' * (len(narrow) > 1)} {joined([str(i) for i in narrow])}"
+    return (
+        f"The sd of {clusters} is the resolution's and not the data's: narrower than "
+        f"{column.narrowest:.3g} the values could not tell it."
+    )
+
+
+def least_bic(x, count, narrowest, most=4):
+    """The smallest BIC of up to `most` normal groups, and their number, by EM."""
+    size, best = count.sum(), (np.inf, 0)
+    share = (count.cumsum() - count / 2) / size
+    for k in range(1, most + 1):
+        held = (np.floor(k * share) == np.arange(k)[:, None]) * count
+        for _ in range(100):
+            total = held.sum(axis=1, keepdims=True) + 1e-9
+            mean = held @ x[:, None] / total
+            square = (held * (x - mean) ** 2).sum(axis=1, keepdims=True) / total
+            variance = np.maximum(square, narrowest**2)
+            terms = np.log(total / size) - np.log(2 * np.pi * variance) / 2
+            terms = terms - (x - mean) ** 2 / variance / 2
+            density = np.logaddexp.reduce(terms, axis=0)
+            held = np.exp(terms - density) * count
+        best = min(best, ((3 * k - 1) * np.log(size) - 2 * density @ count, k))
+    return best
+
+
+def logarithms(column):
+    """That fewer groups describe the logarithms better: a sentence, or none."""
+    value, count = column.values, column.count
+    if column.low <= 0 or value[0] <= 0:
+        return ""
+    plain, number = least_bic(value, count, column.narrowest)
+    narrowest = column.narrowest / column.quantile(0.1)
+    logarithmic, fewer = least_bic(np.log(value), count, narrowest, number)
+    logarithmic += 2 * count @ np.log(value)
+    if fewer == number or logarithmic > plain - 10:
+        return ""
+    groups = f"{fewer} normal group{'s' * (fewer > 1)}"
+    return (
+        f"All values are positive, and {groups} would describe their logarithms "
+        "better: fit those."
+    )
