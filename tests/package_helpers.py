@@ -57,5 +57,6 @@ def made(draws, values=TWO, trusted=False, occupied=None, largest=10):
     number = None
     if occupied is not None:
         number = run(xr.Dataset({"occupied": (("chain", "draw"), occupied)}))
-    column, of_draws = as_column(values), run(draws, trusted)
-    return Fit(column, values, None, of_draws, number, largest)
+    column, of_draws = as_column(values, leave_out=True), run(draws, trusted)
+    name = getattr(values, "name", None)
+    return Fit(column, values, name, of_draws, number, largest)

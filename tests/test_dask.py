@@ -73,6 +73,12 @@ def test_missing_values_are_named_before_anything_is_sampled():
     assert as_column(eval(advice)).size == len(values) - 3
 
 
+def test_partitions_have_their_numbers_though_others_are_empty():
+    values = np.r_[np.arange(8.0), np.nan, np.inf]
+    with pytest.raises(ValueError, match="values, 1 in partition 2, 1 in partition 4:"):
+        as_column(in_chunks(values, 0, 8, 1, 0))
+
+
 @pytest.mark.parametrize(
     "data, error, complaint",
     [

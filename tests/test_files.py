@@ -8,14 +8,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from package_helpers import TWO, drawn, made
+from package_helpers import TWO, drawn, made, rng
 
 from mixtures import files
 
 KNOWN = drawn([-5.0, 5]), TWO, True
 OCCUPIED = np.tile([1, 2], (8, 250))
 CSV = {"clusters.csv", "membership.csv", "report.html"}
-SHUFFLED = pd.Series(TWO, np.random.default_rng(1).permutation(100), name="x")
+SHUFFLED = pd.Series(
+    np.insert(rng(1).permutation(TWO), [0, 50, 100], np.nan),
+    rng(2).permutation(103), name="x",
+)  # fmt: skip
+MEMBERSHIP = {"cluster": "Int64"}
 TABLE = pd.DataFrame({"x": TWO, "probability": "p"})
 
 
@@ -92,17 +96,51 @@ def test_memberships_of_dask_are_written_partition_by_partition(tmp_path):
     pd.testing.assert_frame_equal(rows, made(*KNOWN).membership())
 
 
-def test_rows_of_dask_keep_their_index_and_their_table(tmp_path):
-    series = dd.from_pandas(SHUFFLED, npartitions=3, sort=False)
+def test_saved_rows_keep_their_order_and_index(tmp_path):
+    fit = made(drawn([-5.0, 5]), SHUFFLED)
+    fit.save(tmp_path)
+    rows = pd.read_csv(tmp_path / "membership.csv", index_col=0, dtype=MEMBERSHIP)
+    pd.testing.assert_frame_equal(rows, fit.membership())
+
+
+def test_saved_rows_come_after_the_columns_of_their_table(tmp_path):
+    frame = SHUFFLED.to_frame().assign(row=np.arange(103))
+    made(drawn([-5.0, 5]), frame["x"]).save(tmp_path, frame)
+    rows = pd.read_csv(tmp_path / "membership.csv", index_col=0)
+    pd.testing.assert_frame_equal(rows[["x", "row"]], frame)
+    known = rows["x"].notna()
+    assert (rows["cluster"][known] == (rows["x"] > 0)[known]).all()
+
+
+def test_tables_are_saved_as_they_are(tmp_path):
+    fit = made(*KNOWN, occupied=OCCUPIED)
+    fit.save(tmp_path)
+    for name, index in (("clusters", "cluster"), ("number", "clusters")):
+        table = pd.read_csv(tmp_path / f"{name}.csv", index_col=index)
+        pd.testing.assert_frame_equal(table, getattr(fit, name))
+
+
+def test_rows_of_dask_keep_their_index(tmp_path):
+    series = dd.from_pandas(SHUFFLED.dropna(), npartitions=3, sort=False)
     made(drawn([-5.0, 5]), series).save(tmp_path)
     rows = pd.read_parquet(tmp_path / "membership.parquet")
-    assert list(rows.index) == list(SHUFFLED.index)
+    assert list(rows.index) == list(SHUFFLED.dropna().index)
+    assert (rows["cluster"].to_numpy() == (SHUFFLED.dropna() > 0)).all()
+
+
+def test_rows_of_dask_come_after_the_columns_of_their_table(tmp_path):
     frame = dd.from_pandas(TABLE, npartitions=3)
-    fit = made(drawn([-5.0, 5]), frame["x"])
-    fit.save(tmp_path, frame)
+    made(drawn([-5.0, 5]), frame["x"]).save(tmp_path, frame)
     rows = pd.read_parquet(tmp_path / "membership.parquet")
     assert list(rows)[:4] == ["x", "probability", "cluster", "probability of the fit"]
     assert (rows["x"] == TWO).all() and (rows["cluster"] == (TWO > 0)).all()
+
+
+@pytest.mark.parametrize("chunks", [(0, 30, 0, 70), (30, 0, 70, 0)])
+def test_empty_partitions_have_no_rows(tmp_path, chunks):
+    made(drawn([-5.0, 5]), da.from_array(TWO, chunks=(chunks,))).save(tmp_path)
+    rows = pd.read_parquet(tmp_path / "membership.parquet")
+    assert (rows["cluster"].to_numpy() == (TWO > 0)).all()
 
 
 def test_without_pyarrow_dask_is_written_as_csv(tmp_path, monkeypatch):

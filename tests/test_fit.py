@@ -1,21 +1,21 @@
 """What `fit` says of columns of all kinds, and what it refuses."""
 
+import re
 import time
 import warnings
 
 import dask.array as da
 import dask.dataframe as dd
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from package_helpers import TWO, drawn, groups, interrupt_sweep, made, rng
+from package_helpers import TWO, drawn, groups, interrupt_sweep, made, rng, same
+from scipy import stats
 from scipy.special import beta
 
 import mixtures as mx
 from mixtures import posterior, trust
-from mixtures import report as reports
-from mixtures.data import places_to_look
+from mixtures.data import as_column, places_to_look
 from mixtures.verdict import different_answers
 
 
@@ -27,11 +27,16 @@ def processor_time():
         yield
 
 
+SHUFFLED = pd.Series(
+    np.insert(rng(1).permutation(TWO), [0, 50, 100], np.nan),
+    rng(2).permutation(np.arange(103) // 2), name=7,
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def two():
-    """A fit of two clear groups with missing values and an index of its own."""
-    column = pd.Series(np.r_[TWO, np.nan], name=7, index=np.arange(101) // 2)
-    return mx.fit(column)
+    """A fit of two clear groups, shuffled, with missing values and an index of its own."""
+    return mx.fit(SHUFFLED)
 
 
 WIDTHS = ((0, 1, 350), (0, 5, 150)), ((0, 0.3, 200), (0, 2, 200), (0, 12, 200))
@@ -94,19 +99,56 @@ def test_chains_with_different_answers_are_counted():
     assert sum(n for n, _ in answers) == 16 and answers == sorted(answers)[::-1]
 
 
-def test_a_number_at_its_limit_asks_for_a_larger_one():
-    found = mx.fit(groups(*((10 * i, 1, 40) for i in range(6))), largest=4, seconds=10)
-    assert not found.trusted and "raise `largest`, to 8" in found.verdict
+def test_no_number_over_the_largest_of_all_is_asked_for():
     found = made(drawn([-5.0, 5]), occupied=np.full((8, 500), 99), largest=99)
     assert "raise" not in found.verdict
 
 
-def test_the_runner_up_is_in_the_verdict():
-    number = rng().choice([2, 3, 5], p=[0.6, 0.37, 0.03], size=(8, 500))
-    found = made(drawn([-5.0, 5]), trusted=True, occupied=number)
-    assert found.trusted and "probability 0.6" in found.verdict
-    assert "(3 has 0.3" in found.verdict and found.number["probability"][7] == 0
-    assert (found.number["Monte Carlo error"][[2, 3, 5]] > 0.001).all()
+def occupied(**often):
+    """Numbers of clusters in 8 chains of 500 draws: n4=20 is 20 draws of 4 a chain."""
+    numbers = np.repeat([int(n[1:]) for n in often], [*often.values()])
+    return rng().permuted(np.tile(numbers, (8, 1)), axis=1)
+
+
+def test_a_trusted_verdict_in_full():
+    number = occupied(n2=300, n3=185, n5=15)
+    found = made(drawn([-5.0, 5]), [np.nan, *TWO], True, number)
+    assert found.trusted and found.verdict == (
+        "Trusted: 2 clusters, with probability 0.60 (3 has 0.37); 1 missing left out."
+    )
+
+
+def test_a_verdict_without_a_runner_up_in_full():
+    found = made(drawn([-5.0, 5]), trusted=True, occupied=occupied(n2=480, n3=20))
+    assert found.verdict == "Trusted: 2 clusters, with probability 0.96."
+
+
+def test_a_verdict_of_a_limit_in_full():
+    found = made(drawn([-5.0, 5]), trusted=True, occupied=occupied(n2=450, n10=50))
+    assert not found.trusted and found.verdict == (
+        "Not trusted: the number leans on the largest allowed, 10: raise `largest`, to "
+        "20 for example. What was found: 2 clusters, with probability 0.90 (10 has "
+        "0.10)."
+    )
+
+
+def test_one_chain_at_the_largest_number_does_not_lean_on_it():
+    number = occupied(n2=400, n3=100)
+    number[5] = rng().choice([9, 10], 500)
+    found = made(drawn([-5.0, 5]), occupied=number)
+    assert not found.trusted and "`largest`" not in found.verdict
+
+
+def test_different_answers_have_their_likelihoods_ties_counted():
+    values = np.r_[np.round(TWO, 1), [5.0] * 30]
+    means = np.where(np.arange(16)[:, None, None] < 10, [-5.0, 5], [-4.0, 6])
+    noise = 0.001 * rng().standard_normal((16, 500, 2))
+    verdict = made(drawn(means + noise, p=[0.4, 0.6]), values).verdict
+    said = re.findall(r"(\d+) of log-likelihood (-[\d.]+)", verdict)
+    for (n, told), chains, of in zip(said, (10, 6), ([-5, 5], [-4, 6]), strict=True):
+        density = [0.4, 0.6] * stats.norm.pdf(values[:, None], of)
+        expected = np.log(density.sum(axis=1)).sum()
+        assert int(n) == chains and float(told) == pytest.approx(expected, abs=0.5)
 
 
 FEW = [1.0, 2, 5], np.arange(6.0) ** 2, [0, 0, 0, 1e-9, 1.0]
@@ -150,13 +192,47 @@ def test_whole_numbers_of_any_type_are_taken():
     assert len(mx.fit([1, 2, 3.5], largest=1, seconds=0.5).clusters) == 1
 
 
-def test_rows_stay_with_their_index(two):
-    assert two.trusted and "1 missing" in two.verdict and two.name == "7"
-    rows = two.membership()
-    assert list(rows.index) == list(np.arange(101) // 2)
-    assert rows.iloc[-1].isna().all() and rows["cluster"].dtype == "Int64"
-    assert (rows["cluster"][:100].to_numpy(int) == (TWO > 0)).all()
-    assert np.allclose(rows.filter(like="cluster ").sum(axis=1)[:100], 1)
+def test_a_fit_keeps_the_order_of_rows_their_index_and_their_name(two):
+    assert two.trusted and "3 missing" in two.verdict and two.name == "7"
+    rows, there = two.membership(), SHUFFLED.notna().to_numpy()
+    assert rows.index.equals(SHUFFLED.index) and rows["cluster"].dtype == "Int64"
+    assert rows[~there].isna().all(axis=None)
+    assert (rows["cluster"][there] == (SHUFFLED > 0)[there]).all()
+
+
+def many():
+    """Over 3,000 different values and ties, in no order, missing first, last, between."""
+    values = rng(3).normal(0, 4, 3_500)
+    values[:500] = values[500:1_000]
+    values = np.insert(rng(4).permutation(values), [0, 7, 1_700, 3_500], np.nan)
+    return pd.Series(values, rng(5).permutation(3_504), name="x")
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_memberships_are_those_of_the_rows(new):
+    column, p, means, sd = many(), [0.3, 0.7], np.array([-5.0, 5]), np.array([3.0, 2])
+    found = made(drawn(means, p=p, sd=sd), 0.9 * column if new else column)
+    rows = found.membership(*[column] * new)
+    terms = p * stats.norm.pdf(column.to_numpy()[:, None], means, sd)
+    expected = pd.DataFrame(terms / terms.sum(axis=1, keepdims=True), column.index)
+    shown = rows.filter(like="cluster ").set_axis([0, 1], axis=1)
+    pd.testing.assert_frame_equal(shown, expected, atol=2e-3, rtol=0)
+    best, likeliest = expected.idxmax(axis=1), expected.max(axis=1)
+    sure = likeliest > 0.51
+    assert (rows["cluster"][sure] == best[sure]).all()
+    assert np.allclose(rows["probability"], likeliest, atol=2e-3, equal_nan=True)
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    """To the last digit: what is left is which values there are."""
+    column = many()
+    assert same(*(as_column(x, leave_out=True) for x in (column, column.sort_values())))
+
+
+def test_memberships_are_of_draws_from_the_first_to_the_last():
+    means = np.where(np.arange(500)[:, None] < 250, [-5.0, 5], [5.0, -5])
+    rows = made(drawn(means)).membership()
+    assert np.allclose(rows["cluster 0"], 0.5, atol=0.02)
 
 
 def test_membership_of_new_values_weighs_the_draws():
@@ -224,27 +300,40 @@ def test_places_to_look_are_all_over_the_column(two):
     assert np.allclose(look[20:], np.linspace(low, high, 20)) and look.max() == high
 
 
-NORMAL = rng(3).normal([-5, 5], 0.1, (16, 500, 2))
+VARIED = dict(
+    weight=rng(1).dirichlet([4.0, 6], (16, 500)),
+    mean=rng(3).normal([-5, 5], [0.1, 1], (16, 500, 2)),
+    sd=rng(4).uniform([1, 2], [2, 4], (16, 500, 2)),
+)
 
 
-def test_tables_are_those_of_the_draws():
+@pytest.fixture(scope="module")
+def varied():
     number = rng().choice([1, 2], p=[0.3, 0.7], size=(8, 500))
-    found = made(drawn(NORMAL, p=[0.4, 0.6], sd=2.0), occupied=number)
-    table, share = found.clusters, (number == 2).mean()
-    assert np.allclose(table["weight"], [0.4, 0.6]) and (table["sd 97 %"] == 2).all()
-    for name, q in (("mean 3 %", 0.03), ("mean 97 %", 0.97)):
-        assert np.allclose(table[name], np.quantile(NORMAL, q, axis=(0, 1)))
-    assert np.allclose(table["mean"], NORMAL.mean(axis=(0, 1)))
-    probability, error = found.number.loc[2]
-    assert probability == pytest.approx(share)
-    assert error == pytest.approx((share * (1 - share) / number.size) ** 0.5, rel=0.2)
-    found.clusters["sd"] = 1e-6  # then means need more digits
-    assert found.digits == 8 and f"{table['mean'][1]:.8g}" in repr(found)
-    density = posterior.log_density(found.draws, found.column).values
-    answers, density = different_answers(found.draws, density, found.column), 0
-    for p, mean in zip((0.4, 0.6), NORMAL[:, -20:].reshape(-1, 2, 1).swapaxes(0, 1)):
-        density += p * np.exp(-(((TWO - mean) / 2) ** 2) / 2) / (8 * np.pi) ** 0.5
-    assert answers == [(16, pytest.approx(np.log(density).sum(1).mean()))]
+    p, means, sd = VARIED.values()
+    return made(drawn(means, p, sd), occupied=number)
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_the_table_has_means_over_the_draws_and_intervals(varied, name):
+    table, draws = varied.clusters, VARIED[name]
+    assert np.allclose(table[name], draws.mean(axis=(0, 1)))
+    for end, q in (("3 %", 0.03), ("97 %", 0.97)):
+        assert np.allclose(table[f"{name} {end}"], np.quantile(draws, q, axis=(0, 1)))
+
+
+def test_the_table_of_the_number_has_shares_and_monte_carlo_errors(varied):
+    probability, error = varied.number.loc[2]
+    assert probability == pytest.approx(0.7, abs=0.03)
+    assert varied.number["probability"].sum() == pytest.approx(1)
+    assert error == pytest.approx((0.21 / 4_000) ** 0.5, rel=0.2)
+
+
+def test_means_have_the_digits_that_tell_them_apart():
+    found = made(drawn([-5.0, 5], sd=1e-6))
+    assert found.digits == 8 and "-5.0000000\n" not in repr(found)
+    found.clusters["mean"] += 1.23456789e-3
+    assert "5.0012346" in repr(found)
 
 
 def test_the_falling_prior_is_that_of_its_authors():
@@ -255,40 +344,21 @@ def test_the_falling_prior_is_that_of_its_authors():
     assert np.allclose(found["concentration"], 1 / (m + 1))
 
 
-@pytest.mark.parametrize("step", [0, 1])
-def test_figures_are_of_the_column_and_the_draws(step):
-    values = groups((-5, 1, 400), (5, 1, 600))
-    values = step * np.round(values / step) if step else values
-    found = made(drawn([-5.0, 5], p=[0.4, 0.6]), values)
-    figure, (ax, replicates) = plt.subplots(2)
-    assert found.plot(ax) is ax
-    heights, edges, _ = ax.patches[0].get_data()
-    width = np.diff(edges)[0]
-    assert [(heights * width).sum(), width % (step or width)] == pytest.approx([1, 0])
-    iqr = np.diff(np.quantile(values, [0.25, 0.75]))[0]
-    assert width == pytest.approx(max(step, iqr / 10), rel=0.02 if not step else 0.5)
-    assert edges[0] == pytest.approx(values.min() - step / 2)
-    first, second, both = (line.get_xydata().T for line in ax.lines)
-    expected = 0.4 * np.exp(-((first[0] + 5) ** 2) / 2) / (2 * np.pi) ** 0.5
-    assert np.allclose(first[1], expected)
-    band = ax.collections[0].get_datalim(ax.transData)
-    assert band.y1 == pytest.approx(first[1].max())
-    assert np.allclose(first[1] + second[1], both[1])
-    reports.plot_replicates(found, replicates)
-    high, edges, low = replicates.patches[0].get_data()
-    heights, *_ = replicates.patches[1].get_data()
-    assert heights.sum() == 1_000
-    assert ((low <= heights) & (heights <= high)).mean() > 0.8
-    assert 1_000 < high.sum() < 2 * 1_000 and low.sum() < 1_000
-    plt.close(figure)
-
-
 def test_the_same_seed_gives_the_same_answer_whatever_ran_before(two):
     np.random.seed(1)
-    again = mx.fit(np.r_[TWO, np.nan])
+    again = mx.fit(SHUFFLED.sort_values())
     assert again.draws.equals(two.draws) and again.verdict == two.verdict
     other = mx.fit(TWO, random_seed=1)
     assert other.trusted and not other.draws.equals(two.draws)
+
+
+def test_one_width_is_one_and_own_widths_are_not():
+    one, own = (mx.fit(TWO, 2, x, seconds=1e-9).clusters["sd"] for x in (False, True))
+    assert one.nunique() == 1 and own.nunique() == 2
+
+
+def test_the_largest_number_ends_the_table():
+    assert mx.fit(TWO, largest=3, seconds=1e-9).number.index[-1] == 3
 
 
 def test_a_short_fit_is_not_trusted_and_a_shorter_one_is_none(monkeypatch):
