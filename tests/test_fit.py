@@ -143,7 +143,8 @@ def test_different_answers_have_their_likelihoods_ties_counted():
     values = np.r_[np.round(TWO, 1), [5.0] * 30]
     means = np.where(np.arange(16)[:, None, None] < 10, [-5.0, 5], [-4.0, 6])
     noise = 0.001 * rng().standard_normal((16, 500, 2))
-    verdict = made(drawn(means + noise, p=[0.4, 0.6]), values).verdict
+    draws = drawn(means + noise, p=[0.4, 0.6] + noise, sd=1 + noise)
+    verdict = made(draws, values).verdict
     said = re.findall(r"(\d+) of log-likelihood (-[\d.]+)", verdict)
     for (n, told), chains, of in zip(said, (10, 6), ([-5, 5], [-4, 6]), strict=True):
         density = [0.4, 0.6] * stats.norm.pdf(values[:, None], of)
