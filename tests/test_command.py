@@ -57,6 +57,7 @@ def asked(folder, monkeypatch):
         return made(drawn([-5.0, 5]), column, True)
 
     monkeypatch.setattr(fitting, "fit", fit)
+    monkeypatch.setattr(report, "FIGURES", ())
     return asked
 
 

@@ -4,6 +4,7 @@ import re
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from package_helpers import TWO, drawn, groups, made, rng
 from scipy import stats
@@ -128,6 +129,15 @@ def test_the_report_has_the_estimates_and_intervals_of_the_clusters(fit, monkeyp
         expected = fit.clusters.loc[cluster, names]
         np.testing.assert_allclose(np.array(shown, float), expected, rtol=5e-3)
     assert list(rows_of(page)) == [0, 1]
+
+
+def test_the_report_says_of_what_it_is_and_the_verdict(monkeypatch):
+    monkeypatch.setattr(report, "FIGURES", ())
+    fit = made(DRAWS, pd.Series(np.round(VALUES, 2), name="<x> & y"), True)
+    page = report.report(fit)
+    assert f"<strong>{fit.verdict}</strong>" in page
+    assert "<h1>&lt;x&gt; &amp; y: " in page
+    assert f"512 values at {np.unique(fit.data).size} places, in steps of 0.01." in page
 
 
 FIGURES = {
