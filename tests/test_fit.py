@@ -26,10 +26,8 @@ def processor_time():
         yield
 
 
-SHUFFLED = pd.Series(
-    np.insert(rng(1).permutation(TWO), [0, 50, 100], np.nan),
-    rng(2).permutation(np.arange(103) // 2), name=7,
-)  # fmt: skip
+GAPS = np.insert(rng(1).permutation(TWO), [0, 50, 100], np.nan)
+SHUFFLED = pd.Series(GAPS, rng(2).permutation(np.arange(103) // 2), name=7)
 
 
 @pytest.fixture(scope="module")
