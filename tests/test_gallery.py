@@ -168,28 +168,37 @@ def test_from_the_card_to_the_tutorial_and_from_each_tag_back(watched, tutorial)
         expect(watched).to_have_url(re.compile(re.escape(PUBLISHED + TUTORIAL)))
 
 
-def test_code_is_copied_and_folds_say_what_they_hold(watched, stored):
+def test_code_is_copied(watched):
     watched.goto(PUBLISHED + TUTORIAL)
     code = watched.locator(".cell_input", has_text="def mixture_model(")
     code.locator("button.copybtn").click()
     expect(code.locator("button.success")).to_be_attached()
+
+
+def test_folds_say_what_they_hold(watched, stored):
+    watched.goto(PUBLISHED + TUTORIAL)
     folded = [cell for cell in stored.cells if "hide-input" in str(cell.metadata)]
     labels = [cell.source.partition("\n")[0].removeprefix("# ") for cell in folded]
     folds = watched.locator("main details summary")
     expect(folds).to_have_text(labels, use_inner_text=True)
 
 
-def test_what_others_see_of_it(site, tutorial):
-    """Feed, description and preview card, with addresses of the published site."""
+def test_a_preview_of_a_link_shows_the_picture(site, tutorial):
     tags, picture = tutorial.select("meta[content]"), "gaussian_mixture_model.png"
     meta = {tag.get("property") or tag.get("name"): tag["content"] for tag in tags}
     assert meta["og:url"] == PUBLISHED + TUTORIAL
     assert meta["og:image"] == PUBLISHED + picture
     assert (site / picture).read_bytes() == (ROOT / picture).read_bytes()
     assert "groups" in meta["description"] == meta["og:description"]
+
+
+def test_the_feed_leads_to_the_published_tutorial(site, tutorial):
     feed = ET.parse(site / tutorial.find("link", type="application/atom+xml")["href"])
     (entry,) = feed.findall("{*}entry/{*}link")
     assert entry.get("href") == PUBLISHED + TUTORIAL
+
+
+def test_links_lead_to_binder_and_to_the_source(tutorial):
     links = " ".join(link["href"] for link in tutorial.select(".launch a"))
     assert "https://mybinder.org/v2/gh/someone/mixtures/HEAD?" in links
     assert f"https://github.com/someone/mixtures/edit/main/{MD.name}" in links

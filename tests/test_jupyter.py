@@ -30,12 +30,17 @@ def test_what_the_gallery_folds_is_folded_in_jupyter_and_says_what_it_holds(stor
         assert not in_gallery or re.match(r"# \w", cell.source), cell.source
 
 
+def position_of_sampling(cells):
+    return next(i for i, cell in enumerate(cells) if "pm.sample(" in cell.source)
+
+
 @pytest.fixture
 def pair(tmp_path):
     """Paths of the pair, up to the first figure of a sample and with less tuning."""
     notebook = nbformat.read(IPYNB, as_version=4)
     notebook.metadata.language_info.version = platform.python_version()
-    cells, sampling = notebook.cells, position(notebook, "pm.sample(")
+    cells = notebook.cells
+    sampling = position_of_sampling(cells)
     cells[sampling].source = cells[sampling].source.replace("tune=5_000", "tune=500")
     end = next(i for i in range(sampling, len(cells)) if "image/png" in str(cells[i]))
     del cells[end + 1 :]
@@ -45,10 +50,6 @@ def pair(tmp_path):
     paths[0].write_text(jupytext.writes(notebook, "md:myst"), encoding="utf-8")
     nbformat.write(notebook, paths[1])
     return paths
-
-
-def position(notebook, text):
-    return next(i for i, cell in enumerate(notebook.cells) if text in cell.source)
 
 
 @pytest.fixture
@@ -86,84 +87,102 @@ def test_links_inside_the_page(page, lab, pair, where):
         expect(heading).to_be_in_viewport()
 
 
-@pytest.mark.machinery
-def test_jupyterlab(page, lab, pair):
-    (server, address), (md, ipynb) = lab, pair
-    texts, before = [path.read_text("utf-8") for path in pair], nbformat.read(ipynb, 4)
-    sampling, last = position(before, "pm.sample("), len(before.cells) - 1
-    page.set_default_timeout(WAIT)
+class Notebook:
+    """The pair in JupyterLab, opened by a double click on the .md."""
 
-    def cell(index, part=""):
+    def __init__(self, page, lab, paths):
+        (self.server, address), self.page, self.paths = lab, page, paths
+        self.texts = [path.read_text("utf-8") for path in paths]
+        self.cells = nbformat.read(paths[1], 4).cells
+        self.sampling = position_of_sampling(self.cells)
+        name = dict(name="Gaussian Mixture Model", exact=True)
+        self.title = page.get_by_role("heading", **name)
+        page.set_default_timeout(WAIT)
+        page.goto(address)
+        page.locator(".jp-DirListing-item", has_text=MD.name).dblclick()
+        self.title.click()
+        page.locator("#jp-main-statusbar", has_text="| Idle").wait_for()
+
+    def cell(self, index, part=""):
         place = f'.jp-NotebookPanel .jp-Cell[data-windowed-list-index="{index}"]'
-        return page.locator(place + part)
+        return self.page.locator(place + part)
 
-    def wait_until_run(index):
-        prompt = cell(index, " .jp-InputArea-prompt")
+    def wait_until_run(self, index):
+        prompt = self.cell(index, " .jp-InputArea-prompt")
         expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=WAIT)
 
-    def press_shift_enter(indices):
+    def press_shift_enter(self, indices):
         """On each cell in turn; wait until it is done, unless it is the one that samples."""
         for i in indices:
-            cell(i, ".jp-mod-active").wait_for()
+            self.cell(i, ".jp-mod-active").wait_for()
             # after the last, Shift+Enter would add a cell
-            page.keyboard.press("Shift+Enter" if i < last else "Control+Enter")
-            each = before.cells[i]
-            if each.cell_type == "code" and i != sampling and not is_folded(each):
-                wait_until_run(i)
+            last = i == len(self.cells) - 1
+            self.page.keyboard.press("Control+Enter" if last else "Shift+Enter")
+            silent = i == self.sampling or is_folded(self.cells[i])
+            if self.cells[i].cell_type == "code" and not silent:
+                self.wait_until_run(i)
 
-    def wait_for_progress(share):
+    def wait_for_progress(self, share):
         bars = "[...document.querySelectorAll('progress')]"
-        page.wait_for_function(f"{bars}.some(bar => bar.value >= {share} * bar.max)")
+        of_max = f"{bars}.some(bar => bar.value >= {share} * bar.max)"
+        self.page.wait_for_function(of_max)
 
-    def save():
-        with page.expect_response(
-            lambda r: r.request.method == "PUT" and md.name in r.url
-        ):
-            page.keyboard.press("Control+s")
+    def saved(self):
+        """The texts of both files, once they are saved."""
+        saving = lambda r: r.request.method == "PUT" and MD.name in r.url  # noqa: E731
+        with self.page.expect_response(saving):
+            self.page.keyboard.press("Control+s")
+        return [path.read_text("utf-8") for path in self.paths]
 
-    def workers():
-        return [worker for kernel in server.children() for worker in kernel.children()]
+    def workers(self):
+        kernels = self.server.children()
+        return [worker for kernel in kernels for worker in kernel.children()]
 
-    # a double click opens the .md as a notebook, and saving it changes nothing
-    page.goto(address)
-    page.locator(".jp-DirListing-item", has_text=md.name).dblclick()
-    title = page.get_by_role("heading", name="Gaussian Mixture Model", exact=True)
-    title.click()
-    page.locator("#jp-main-statusbar", has_text="| Idle").wait_for()
-    save()
-    assert [path.read_text("utf-8") for path in pair] == texts
 
-    # Shift+Enter, cell by cell, as far as the sampler, which is stopped
+@pytest.fixture
+def notebook(page, lab, pair):
+    return Notebook(page, lab, pair)
+
+
+@pytest.mark.machinery
+def test_what_was_opened_is_saved_without_a_change(notebook):
+    assert notebook.saved() == notebook.texts
+
+
+@pytest.mark.machinery
+def test_a_stopped_run_keeps_what_it_has(notebook):
+    """Cell by cell with Shift+Enter; after the stop button, the draws show in figures."""
+    page, sampling, last = notebook.page, notebook.sampling, len(notebook.cells) - 1
     for item in ("Edit", "Clear Outputs of All Cells"):  # what is seen then is new
         page.get_by_role("menuitem", name=item, exact=True).click()
-    title.click()
-    press_shift_enter(range(sampling + 1))
-    wait_for_progress(0.01)
-    assert len(workers()) == 4
-    wait_for_progress(0.1)
+    notebook.title.click()
+    notebook.press_shift_enter(range(sampling + 1))
+    notebook.wait_for_progress(0.01)
+    assert len(notebook.workers()) == 4
+    notebook.wait_for_progress(0.1)
     page.get_by_role("button", name="Interrupt the kernel").click()
-    wait_until_run(sampling)
-    said = cell(sampling).inner_text()
+    notebook.wait_until_run(sampling)
+    said = notebook.cell(sampling).inner_text()
     kept = re.search(r"4 chains for 500 tune and ([\d_]+) draw iterations", said)
     assert kept and 0 < int(kept[1]) < 20_000, said
-    assert workers() == []
+    assert notebook.workers() == []
+    notebook.press_shift_enter(range(sampling + 1, last + 1))
+    notebook.cell(last, " img").wait_for()
 
-    # the kernel and the draws that were kept can be used, and figures show
-    press_shift_enter(range(sampling + 1, last + 1))
-    cell(last, " img").wait_for()
 
-    # fewer draws, restart, run all
-    cell(sampling).get_by_text("20_000", exact=True).dblclick()
+@pytest.mark.machinery
+def test_fewer_draws_and_run_all(notebook):
+    """After a restart; the pair then has what was changed and nothing else."""
+    page, sampling, last = notebook.page, notebook.sampling, len(notebook.cells) - 1
+    notebook.cell(sampling).get_by_text("20_000", exact=True).dblclick()
     page.keyboard.type("200")
     page.get_by_role("button", name="Restart the kernel and run all cells").click()
     page.get_by_role("button", name="Confirm Kernel Restart").click()
     shorter = re.compile("500 tune and 200 draw")
-    expect(cell(sampling)).to_have_text(shorter, timeout=WAIT)
-    wait_for_progress(1)
-    wait_until_run(last)
-    cell(last, " img").wait_for()
-
-    # the pair has what was changed and nothing else
-    save()
-    assert md.read_text("utf-8") == texts[0].replace("draws=20_000", "draws=200")
-    assert "500 tune and 200 draw" in ipynb.read_text("utf-8")
+    expect(notebook.cell(sampling)).to_have_text(shorter, timeout=WAIT)
+    notebook.wait_for_progress(1)
+    notebook.wait_until_run(last)
+    notebook.cell(last, " img").wait_for()
+    md, ipynb = notebook.saved()
+    assert md == notebook.texts[0].replace("draws=20_000", "draws=200")
+    assert "500 tune and 200 draw" in ipynb
