@@ -52,7 +52,7 @@ class Convergence:
         if not self.r_hat < 1.1:
             return "the chains disagree; sample for much longer, or in another way"
         if not max(self.shift_of_mean, self.shift_of_sd) <= LARGEST_SHIFT:
-            return "it hangs on how many draws are forgotten; tune for longer"
+            return "results hang on how many draws are forgotten; tune for longer"
         if not (round(self.r_hat, 3) <= LARGEST_R_HAT and self.ess >= SMALLEST_ESS):
             return "take more draws"
         return ""
@@ -155,6 +155,7 @@ def convergence(draws: Any, var_names: list[str] | None = None) -> Convergence:
     variables = {}
     for name in var_names or draws.data_vars:
         x = draws[name].transpose("chain", "draw", ...).values
+        x = x.astype(float if x.dtype.kind == "f" else int)
         variables[name] = x.reshape(*x.shape[:2], -1)
     if flaw := flaw_of(variables):
         return Convergence(np.inf, 0.0, np.inf, np.inf, flaw)
@@ -162,4 +163,4 @@ def convergence(draws: Any, var_names: list[str] | None = None) -> Convergence:
     real = np.concatenate([np.full(x.shape[2], x.dtype.kind == "f") for x in moving])
     if not real.size:  # counts that are certain
         return Convergence(1.0, np.inf, 0.0, 0.0)
-    return figures(np.concatenate(moving, axis=2, dtype=float), real)
+    return figures(np.concatenate(moving, axis=2), real)

@@ -97,8 +97,9 @@ def test_thresholds(r_hat, ess):
     assert not Convergence(r_hat, ess, 0, 0).trusted
 
 
-def test_a_count_that_never_moves_is_certain():
-    assert mx.convergence(dataset(np.full((4, 500), 3))).trusted
+@pytest.mark.parametrize("count", [3, True])
+def test_a_count_that_never_moves_is_certain(count):
+    assert mx.convergence(dataset(np.full((4, 500), count))).trusted
 
 
 def test_an_element_that_never_moves_is_certain_beside_others_that_do():
