@@ -15,7 +15,7 @@ from .posterior import relabeled
 from .sampler import Chains, as_dataset
 
 TUNE = 500  # sweeps
-FEW = 150  # sweeps, of which alone nothing is told
+FEW = 150  # sweeps, of which a look is quick
 RESERVED = 2.5  # times a look: one with a third more draws, and the verdict
 
 
