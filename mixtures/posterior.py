@@ -11,7 +11,7 @@ from .data import places_to_look
 from .model import TINY
 
 ENDS = 0.03, 0.97  # of intervals
-ASSIGNED = 3e6  # pairs of a cluster and a name that take about a second
+ASSIGNED = 1.5e6  # pairs of a cluster and a name that take about half a second
 
 
 def thinned(draws, most=1_000):

@@ -23,7 +23,7 @@ KEPT = 1_000  # draws a chain, at most about two times that
 CHAINS, CHAINS_OF_NUMBER = 16, 8  # which begin at all numbers and cost the more
 TIME_OF_NUMBER, TIME_OF_TABLE = 0.8, 0.1  # shares of the time: at most, and at least
 LEANS = 0.5  # share of draws at the largest number with which it needs no more of them
-FEW = 150  # sweeps, of which alone nothing is told
+FEW = 150  # sweeps, of which a look is quick
 RESERVED = 2.5  # times a look: one with a third more draws, and the verdict
 
 

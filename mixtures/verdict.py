@@ -23,6 +23,7 @@ from .remarks import (
 from .trust import leaning
 
 APART = 1.1  # an R-hat from which on chains are elsewhere, and more time may not help
+FEW = 300  # draws, of which alone nothing is told: no run of 500 sweeps keeps so few
 LONG = (60, 600)  # seconds, after which chains that are elsewhere will hardly meet
 
 
@@ -66,7 +67,7 @@ def too_short(judged, what, seconds):
     if enough and round(judged.r_hat, 3) <= LARGEST_R_HAT and not judged.trusted:
         state = "while it still hung on how many draws are forgotten what is said"
     told = f" {figures(judged)}"
-    if judged.flaw:  # of a few draws, which have no such figures
+    if not np.isfinite(judged.r_hat * judged.ess):  # of a few draws
         needed, told = max(10 * seconds, LONG[0]), ""
     advice = f"give it more `seconds`, say {needed:g}"
     return f"the time was up {state} of {what}{told}: {advice}"
@@ -78,7 +79,7 @@ def disagreement(judged, what, seconds, otherwise):
     otherwise : what to do if more time is of no use
     """
     told = f"the chains do not agree on {what} {figures(judged)}"
-    if judged.flaw:
+    if "stand still" in judged.flaw:
         told = f"of {what} {judged.flaw.partition(';')[0]}"
     longer = [x for x in LONG if x > seconds]
     if longer:
@@ -86,10 +87,10 @@ def disagreement(judged, what, seconds, otherwise):
     return f"{told}, and more time will hardly help: {otherwise}"
 
 
-def shortage(judged, what, seconds, otherwise):
+def shortage(run, what, seconds, otherwise):
     """That draws are too few or do not agree, and what to do: without its end."""
-    few = judged.flaw and "stand still" not in judged.flaw
-    if few or judged.r_hat < APART:
+    judged = run.convergence
+    if judged.r_hat < APART or run.draws.sizes["draw"] < FEW:
         return too_short(judged, what, seconds)
     return disagreement(judged, what, seconds, otherwise)
 
@@ -106,7 +107,7 @@ def doubt_of_number(run, number, seconds):
     if run.trusted:
         return ""
     otherwise = "report that this column does not tell the number"
-    return shortage(run.convergence, "the number of clusters", seconds, otherwise) + "."
+    return shortage(run, "the number of clusters", seconds, otherwise) + "."
 
 
 def doubt_of_clusters(run, column, seconds, known):
@@ -115,8 +116,8 @@ def doubt_of_clusters(run, column, seconds, known):
         return ""
     judged, length = run.convergence, run.draws.sizes["draw"]
     otherwise = "try fewer `clusters`" if known else "use `number` and `together`"
-    short = shortage(judged, "the clusters", seconds, otherwise)
-    if judged.flaw or length <= 200:
+    short = shortage(run, "the clusters", seconds, otherwise)
+    if "stand still" in judged.flaw or length < FEW:
         return f"{short}."
     draws = run.draws.isel(draw=slice(None, None, 1 + length // 400))
     density = log_density(draws, column)
