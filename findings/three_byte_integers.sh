@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # fcsparser 0.2.8, an FCS file with integers of 24 bits ($PnB 24), byte order 1,2,3,4.
-# Guess: the values as written: fcsparser has code for three-byte integers, "for example
-#   a Cytek xP5 encodes records in three-byte-wide integers".
+# Guess: the values as written: fcsparser has code for three-byte integers, and names a
+#   cytometer, the Cytek xP5, that writes them.
 # Seen (2026-11-27): 256 times the value, without what passes 24 bits: 5, 1023 and 70000
 #   are read as 1280, 261888 and 1142784. The byte of zeros that makes a field four
 #   bytes wide is put in front of it, which is right for the byte order 4,3,2,1 alone;
