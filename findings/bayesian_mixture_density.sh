@@ -2,7 +2,7 @@
 # scikit-learn 1.9.1, BayesianGaussianMixture.score_samples.
 # Guess: "log-likelihood of each sample under the current model": exp of it is a density
 #   and has the integral 1, as in GaussianMixture.
-# Seen (2026-11-27): 0.94 with twenty values a cluster, 0.87 with ten, 0.84 with four.
+# Seen (2026-11-27): 0.93 with twenty values a cluster, 0.87 with ten, 0.84 with four.
 #   The weights and precisions in it are exponentials of expected logarithms, which are
 #   too small. Held-out scores of it and of GaussianMixture cannot be compared.
 #   Reported as scikit-learn issue 10148.
