@@ -8,16 +8,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from package_helpers import TWO, drawn, made, rng
+from package_helpers import GAPS, TWO, drawn, made, rng
 
 from mixtures import files
 
 KNOWN = drawn([-5.0, 5]), TWO, True
 OCCUPIED = np.tile([1, 2], (8, 250))
 CSV = {"clusters.csv", "membership.csv", "report.html"}
-GAPS = np.insert(rng(1).permutation(TWO), [0, 50, 100], np.nan)
 SHUFFLED = pd.Series(GAPS, rng(2).permutation(103), name="x")
-INTEGERS = {"cluster": "Int64"}
 TABLE = pd.DataFrame({"x": TWO, "probability": "p"})
 
 
@@ -97,7 +95,9 @@ def test_memberships_of_dask_are_written_partition_by_partition(tmp_path):
 def test_saved_rows_keep_their_order_and_index_and_come_after_their_table(tmp_path):
     fit, frame = made(drawn([-5.0, 5]), SHUFFLED), SHUFFLED.to_frame()
     fit.save(tmp_path, frame)
-    rows = pd.read_csv(tmp_path / "membership.csv", index_col=0, dtype=INTEGERS)
+    rows = pd.read_csv(
+        tmp_path / "membership.csv", index_col=0, dtype={"cluster": "Int64"}
+    )
     pd.testing.assert_frame_equal(rows, pd.concat([frame, fit.membership()], axis=1))
 
 

@@ -1,5 +1,8 @@
 """When a fit looks, what it forgets and when it stops: sweeps that tell their number."""
 
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from package_helpers import TWO
@@ -10,39 +13,33 @@ from mixtures.diagnostics import Convergence
 from mixtures.model import State
 
 
-class Sweeps:
-    """Stands for the sampler's step, the clock and the judge of convergence.
-
-    The mean is the number of the sweep, from 0; it is also the time. The look of number
-    `enough` is trusted, and occupied are so many clusters, one after another.
-    """
-
-    def __init__(self):
-        self.done, self.looks, self.enough, self.occupied = 0, [], np.inf, [1]
-
-    def step(self, model, state, moves, rng):
-        chains, k = len(state.p), model.prior.largest
-        shape, number = (chains, k), np.full(chains, k)
-        occupied = self.occupied[self.done % len(self.occupied)]
-        means = np.full(shape, float(self.done))
-        self.done += 1
-        state = State(np.full(shape, 1 / k), means, np.ones(shape), number)
-        return state, np.full(chains, occupied)
-
-    def judge(self, draws, var_names=None):
-        if self.done not in self.looks:
-            self.looks.append(self.done)
-        few = len(self.looks) < self.enough
-        return Convergence(1.05, 300, 0, 0) if few else Convergence(1, 400, 0, 0)
-
-
 @pytest.fixture
 def sweeps(monkeypatch):
-    sweeps = Sweeps()
-    monkeypatch.setattr(sampler, "step", sweeps.step)
-    monkeypatch.setattr(trust, "convergence", sweeps.judge)
-    monkeypatch.setattr(trust.time, "monotonic", lambda: sweeps.done)
-    monkeypatch.setattr(sampler.time, "perf_counter", lambda: sweeps.done)
+    """Made sweeps whose means are their numbers, from 0, as is the time.
+
+    enough : the number of the look at which draws can be trusted
+    occupied : clusters, of one sweep after another
+    """
+    sweeps = SimpleNamespace(done=0, looks=[], enough=np.inf, occupied=[1])
+
+    def step(model, state, moves, rng):
+        chains, k = len(state.p), model.prior.largest
+        x, number = np.ones((chains, k)), np.full(chains, k)
+        occupied = sweeps.occupied[sweeps.done % len(sweeps.occupied)]
+        state = State(x / k, sweeps.done * x, x, number)
+        sweeps.done += 1
+        return state, np.full(chains, occupied)
+
+    def judge(draws):
+        if sweeps.done not in sweeps.looks:
+            sweeps.looks.append(sweeps.done)
+        size = 300 if len(sweeps.looks) < sweeps.enough else 400
+        return Convergence(1, size, 0, 0)
+
+    monkeypatch.setattr(sampler, "step", step)
+    monkeypatch.setattr(trust, "convergence", judge)
+    for clock in ("monotonic", "perf_counter"):
+        monkeypatch.setattr(time, clock, lambda: sweeps.done)
     return sweeps
 
 
