@@ -38,6 +38,7 @@ def groups(*each):
 
 
 TWO = groups((-5, 1, 60), (5, 1, 40))
+GAPS = np.insert(rng(1).permutation(TWO), [0, 50, 100], np.nan)  # in no order
 
 
 def drawn(means, p=0.5, sd=1.0, clusters=2, draws=500):
