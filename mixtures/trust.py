@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from .data import places_to_look
 from .diagnostics import Convergence, arviz, convergence
-from .model import falling_prior, model_of, prior_of
+from .model import as_dataset, falling_prior, model_of, prior_of
 from .posterior import log_components, log_density, relabeled
-from .sampler import Chains, as_dataset
+from .sampler import Chains
 
 TUNE = 500  # sweeps
 
