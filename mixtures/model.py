@@ -1,15 +1,18 @@
-"""Prior, data and densities of a mixture, and states of its chains."""
+"""Prior, data and densities of a mixture, states of its chains, and their draws."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import gammainc, gammaincinv, gammaln
 
 from .data import Column, as_column, refuse, refuse_counts
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 TINY = 1e-300  # keeps the weight of a cluster that is all but empty over zero
 # Of own widths: 1 / sd² ~ Gamma(WIDTH_SHAPE, beta), beta ~ Gamma(RATE_SHAPE,
@@ -375,3 +378,28 @@ def model_of(column: Column, prior: Prior) -> Model:
         variance=column.sd[None] ** 2,
         prior=prior.standardized(column.location, column.scale),
     )
+
+
+def as_dataset(draws: list, prior: Prior, column: Column) -> xr.Dataset:
+    """Draws of `Chains.draw` in the data's units, with dims chain, draw and cluster."""
+    import xarray as xr
+
+    largest = max(state.p.shape[1] for state, _ in draws)
+    shape = (len(draws[0][1]), len(draws), largest)
+    p, means, sd = (np.full(shape, np.nan) for _ in range(3))
+    for i, (state, _) in enumerate(draws):
+        exists, k = state.exists, state.p.shape[1]
+        for whole, x in zip((p, means, sd), (state.p, state.means, state.sd)):
+            whole[:, i, :k] = np.where(exists, x, np.nan)
+    means, sd = column.location + column.scale * means, column.scale * sd
+    dims = ("chain", "draw", "cluster")
+    variables: dict[str, tuple] = dict(p=(dims, p), means=(dims, means), sd=(dims, sd))
+    if not prior.own_widths:
+        variables["sd"] = (dims[:2], sd[..., 0])
+    if prior.unknown:
+        number = np.array([state.number for state, _ in draws]).T
+        variables["k"] = (dims[:2], number)
+        variables["occupied"] = (dims[:2], np.array([filled for _, filled in draws]).T)
+    coords = {name: np.arange(n) for name, n in zip(dims, shape)}
+    attrs = dict(places=len(column.count), points=column.size, step=column.step)
+    return xr.Dataset(variables, coords, attrs)

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln
 
-from .data import PLACES, Column, as_column, refuse
+from .data import PLACES, as_column, refuse
+from .jumps import Jumps
 from .model import (
     TINY,
     WIDTH_SHAPE,
     Model,
-    Prior,
     State,
+    as_dataset,
     log_likelihood,
     log_terms,
     model_of,
@@ -334,22 +335,30 @@ class Chains:
     clusters always.
     """
 
-    def __init__(self, model: Model, chains: int, rng, ordered: bool = True):
+    def __init__(
+        self, model: Model, chains: int, rng, ordered: bool = True, jumps: bool = False
+    ):
         self.model, self.rng, self.ordered = model, rng, ordered
         self.state, self.interrupted = starting_state(model, chains, rng), False
+        known = not model.prior.unknown and model.prior.largest > 1
+        self.jumps = Jumps(model, chains) if jumps and ordered and known else None
 
     def draw(self, sweeps: Iterable, tuning: bool = False) -> list:
         """Pairs of a state and its numbers of occupied clusters, one a sweep.
 
         Interrupted, it returns what was drawn.
         """
-        draws, self.interrupted = [], True
+        draws, self.interrupted, jumps = [], True, self.jumps
         with suppress(KeyboardInterrupt):
             for i, _ in enumerate(sweeps):
                 looking = tuning and i < LOOK
                 moves = MOVES if self.model.prior.unknown else looking * (i % 2)
+                moves *= not (jumps and jumps.trial)
                 state, occupied = step(self.model, self.state, moves, self.rng)
-                self.state = state.sorted() if self.ordered else state
+                state = state.sorted() if self.ordered else state
+                if jumps:
+                    state = jumps(self.state, state, tuning, self.rng)
+                self.state = state
                 draws.append((self.state, occupied))
             self.interrupted = False
         return draws
@@ -360,31 +369,6 @@ def with_bar(sweeps, description):
     from tqdm import tqdm
 
     return tqdm(range(sweeps), description, delay=3, mininterval=0.5, leave=False)
-
-
-def as_dataset(draws: list, prior: Prior, column: Column) -> xr.Dataset:
-    """Draws of `Chains.draw` in the data's units, with dims chain, draw and cluster."""
-    import xarray as xr
-
-    largest = max(state.p.shape[1] for state, _ in draws)
-    shape = (len(draws[0][1]), len(draws), largest)
-    p, means, sd = (np.full(shape, np.nan) for _ in range(3))
-    for i, (state, _) in enumerate(draws):
-        exists, k = state.exists, state.p.shape[1]
-        for whole, x in zip((p, means, sd), (state.p, state.means, state.sd)):
-            whole[:, i, :k] = np.where(exists, x, np.nan)
-    means, sd = column.location + column.scale * means, column.scale * sd
-    dims = ("chain", "draw", "cluster")
-    variables: dict[str, tuple] = dict(p=(dims, p), means=(dims, means), sd=(dims, sd))
-    if not prior.own_widths:
-        variables["sd"] = (dims[:2], sd[..., 0])
-    if prior.unknown:
-        number = np.array([state.number for state, _ in draws]).T
-        variables["k"] = (dims[:2], number)
-        variables["occupied"] = (dims[:2], np.array([filled for _, filled in draws]).T)
-    coords = {name: np.arange(n) for name, n in zip(dims, shape)}
-    attrs = dict(places=len(column.count), points=column.size, step=column.step)
-    return xr.Dataset(variables, coords, attrs)
 
 
 def gibbs(
@@ -399,6 +383,7 @@ def gibbs(
     draws: int = 2_500,
     tune: int = 700,
     ordered: bool = True,
+    jumps: bool = True,
     places: int = PLACES,
     random_seed: Any = 8927,
 ) -> xr.Dataset:
@@ -427,6 +412,9 @@ def gibbs(
         How many; draws that are returned, and sweeps before them that are forgotten.
     ordered : bool
         Whether to sort the clusters of each draw by their means.
+    jumps : bool
+        Whether to propose whole states, too, as learned while tuning, where that pays:
+        see `Jumps`. They need an order and a known number.
     places : int
         About how many values are told apart, see `as_column`.
     random_seed : int
@@ -438,8 +426,9 @@ def gibbs(
         Draws with dims chain, draw, cluster, in the data's units: p, means and sd, and
         if the number is unknown k and occupied, the number of clusters and of those
         that hold points; of clusters that a draw has not, the rest is NaN. Its
-        attributes are points, places, step and sampling_time in seconds. Interrupted,
-        it has what was drawn.
+        attributes are points, places, step, sampling_time in seconds, jumps a sweep and
+        refused, the most draws in a row in which a chain refused all jumps.
+        Interrupted, it has what was drawn.
 
     Raises
     ------
@@ -463,7 +452,7 @@ def gibbs(
         refuse(not whole, f"{name} = {value}: give a whole number from {least}.")
     column, rng = as_column(data, places), np.random.default_rng(random_seed)
     prior = prior_of(column, k, priors, own_widths, min_weight, concentration)
-    sampler = Chains(model_of(column, prior), chains, rng, ordered)
+    sampler = Chains(model_of(column, prior), chains, rng, ordered, jumps)
     sampler.draw(with_bar(tune, "tuning"), tuning=True)
     kept = [] if sampler.interrupted else sampler.draw(with_bar(draws, "sampling"))
     if not kept:
@@ -471,5 +460,7 @@ def gibbs(
     if len(kept) < draws:
         print(f"stopped after {len(kept):,} of {draws:,} draws a chain")
     drawn = as_dataset(kept, prior, column)
+    if sampler.jumps:
+        drawn.attrs.update(sampler.jumps.attrs)
     drawn.attrs["sampling_time"] = time.perf_counter() - begin
     return drawn

@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from .data import places_to_look
 from .diagnostics import Convergence, arviz, convergence
-from .model import Prior, falling_prior, model_of, prior_of
+from .model import Prior, as_dataset, falling_prior, model_of, prior_of
 from .posterior import relabeled
-from .sampler import Chains, as_dataset
+from .sampler import Chains
 
 TUNE = 500  # sweeps
 FIRST_LOOK = 500  # sweeps after tuning; each further look comes with a third more

@@ -15,7 +15,7 @@ import pytest
 from package_helpers import interrupt_sweep
 from scipy import stats
 
-from mixtures import as_column, gibbs, sampler
+from mixtures import as_column, gibbs, jumps, sampler
 from mixtures.model import Model, Prior, State, log_likelihood, model_of, prior_of
 from mixtures.sampler import Chains
 
@@ -103,28 +103,62 @@ def changes(name, step, sets=100_000, batches=25):
     return found.mean() / (found.std() / len(found) ** 0.5 + 1e-12)
 
 
+def jumped(model, state, rng):
+    """Five jumps of a proposal that knows the prior and no data."""
+    chains, prior = len(state.p), model.prior
+    jump = jumps.Jumps(model, chains)
+    x = jumps.pack(
+        prior.draw(np.random.default_rng(5), 2_000).sorted(), prior.own_widths
+    )
+    jump.proposal, jump.rate, jump.fixed = jumps.fitted(x, x[:5]), 5, True
+    after = jump.jumped(state.sorted(), rng)
+    assert 0.05 < (after.means != state.sorted().means).any(axis=1).mean()
+    return after
+
+
 STEPS = {
     "sweep": lambda *given: sampler.sweep(*given)[0],
     "moves": lambda model, state, rng: sampler.split_and_merge(model, state, 4, rng),
+    "jumps": jumped,
 }
+KNOWN = [
+    name for name, model in MODELS.items() if np.count_nonzero(model["number"]) == 1
+]
 
 
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("name", MODELS)
-def test_each_step_leaves_the_joint_law_as_it_is(name, step):
+@pytest.mark.parametrize(
+    "name, step",
+    [
+        (name, step)
+        for name in MODELS
+        for step in STEPS
+        if step != "jumps" or name in KNOWN
+    ],
+)
+def test_each_step_leaves_the_joint_law_as_it_is(name, step, monkeypatch):
+    monkeypatch.setattr(jumps, "BLOCK", 5)
     z = changes(name, STEPS[step])
     # at most 19 statistics; beyond 5 a normal deviate lies with a chance of 6e-7
     assert z.abs().max() < 5, f"off by so many errors:\n{z[z.abs() > 3].round(1)}"
 
 
-@pytest.mark.parametrize("name", list(MODELS)[1::2])
-def test_the_truth_has_a_uniform_rank(name, sets=400, thin=25, ranks=19):
+@pytest.mark.parametrize(
+    "name, with_jumps",
+    [
+        *((name, False) for name in list(MODELS)[1::2]),
+        *((name, True) for name in KNOWN[1:]),
+    ],
+)
+def test_the_truth_has_a_uniform_rank(name, with_jumps, sets=400, thin=25, ranks=19):
     rng = np.random.default_rng(7)
     prior = prior_for(**MODELS[name])
     truth, y = simulated(prior, sets, rng)
-    chains = Chains(model_for(y, prior), sets, rng)
+    chains = Chains(model_for(y, prior), sets, rng, jumps=with_jumps)
     assert set(chains.state.number) == set(prior.numbers)
     chains.draw(range(200), tuning=True)
+    chains.draw(range(1))
+    if with_jumps:  # hardly any, of a proposal for all data sets together
+        chains.jumps.rate = 10
     kept = chains.draw(range(thin * ranks))[thin - 1 :: thin]
     drawn = [statistics(y, state) for state, _ in kept]
     for quantity, true in statistics(y, truth).items():
@@ -137,6 +171,19 @@ def test_the_truth_has_a_uniform_rank(name, sets=400, thin=25, ranks=19):
         smooth = sum(shape.sum() ** 2 / (shape**2).sum() for shape in shapes)
         counts = np.bincount(rank, minlength=ranks + 1)
         assert stats.chi2.sf(smooth, 4) > 1e-6, f"{quantity}: ranks {counts}"
+
+
+def test_what_is_proposed_is_fixed_when_tuning_ends():
+    """And it has been learned while tuning until then."""
+    y = np.random.default_rng(1).normal([-2, 0, 2], 1, (150, 3)).ravel()
+    column = as_column(y)
+    model = model_of(column, prior_of(column, 3, own_widths=False))
+    chains, proposals = Chains(model, 8, np.random.default_rng(0), jumps=True), []
+    for tuning in (True, True, True, False, False, False):
+        chains.draw(range(110), tuning=tuning)
+        proposals.append((chains.jumps.proposal, chains.jumps.rate))
+    assert len(set(proposals[:4])) == 3 and len(set(proposals[3:])) == 1
+    assert proposals[-1][1] > 0 and not chains.jumps.seen
 
 
 Y = np.random.default_rng(1).normal([0, 0, 8], [1, 1, 2], (101, 3)).ravel()
