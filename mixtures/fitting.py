@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import numbers
 import textwrap
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from . import report
-from .data import as_column, checked_values, partitions, refuse
+from .data import Column, as_column, checked_values, partitions, refuse
 from .files import save
+from .model import Prior
 from .posterior import ENDS, membership_function, thinned, togetherness
-from .trust import number_table, sampled
+from .trust import Run, number_table, sampled
 from .verdict import verdict
-
-PLACES = 400  # of values
 
 
 def membership_table(function, values):
@@ -33,30 +35,51 @@ def membership_table(function, values):
     return table
 
 
+@dataclass(kw_only=True, repr=False, eq=False)
 class Fit:
     """What a mixture says of a column; `fit` makes it.
 
-    trusted : whether the answer can be trusted; verdict : that with its reason, a text
-    number : the probability of each number of clusters, or None if it was given
-    clusters : weight, mean and standard deviation of each cluster, with intervals
-    draws : the draws behind it, an xarray.Dataset with dims chain, draw and cluster
+    Attributes
+    ----------
+    trusted : bool
+        Whether the answer can be trusted.
+    verdict : str
+        That in words, with what was found, the reason and what to do.
+    clusters : DataFrame
+        Weight, mean and standard deviation of each cluster, in the data's units, with
+        intervals that hold 94 % of the posterior.
+    number : DataFrame or None
+        Probability of each number of clusters, with its Monte Carlo error; None if the
+        number was given.
+    draws : xarray.Dataset
+        The draws behind the table, with dims chain, draw and cluster.
+    all_draws : xarray.Dataset
+        Those of any number of clusters if it was unknown, else the same.
+    prior : Prior
+        Of which the number is told, or the clusters if it was given.
+    interrupted : bool
+        Whether sampling was stopped before its end.
+    column : Column
+        The fitted values as places with counts.
+    data : array-like or Dask collection
+        The fitted column as it was given.
+    name : str
+        The column's name.
     """
 
-    def __init__(
-        self, column, data, name, run, number_run=None, largest=10, seconds=60
-    ):
-        self.column, self.data, self.draws = column, data, run.draws
-        self.name = ("" if name is None else str(name)).strip() or "value"
-        # of which togetherness is told: of any number of clusters if it was unknown
-        self.all_draws = (number_run or run).all_draws if number_run else run.draws
-        self.interrupted = any(one.interrupted for one in (number_run or run, run))
-        self.number = number_table(number_run, largest) if number_run else None
-        self.clusters = self._table_of_clusters()
-        self.trusted, self.verdict = verdict(
-            column, run, number_run, self.number, seconds
-        )
+    column: Column
+    data: Any
+    name: str
+    draws: xr.Dataset
+    all_draws: xr.Dataset
+    prior: Prior
+    number: pd.DataFrame | None
+    trusted: bool
+    verdict: str
+    interrupted: bool
 
-    def _table_of_clusters(self):
+    @cached_property
+    def clusters(self) -> pd.DataFrame:
         table = {}
         for title, name in (("weight", "p"), ("mean", "means"), ("sd", "sd")):
             x = self.draws[name].broadcast_like(self.draws["p"]).values
@@ -162,29 +185,73 @@ class Fit:
         return f"{textwrap.fill(self.verdict, 79)}\n{table}"
 
 
-def fit(data, clusters=None, own_widths=True, largest=10, seconds=60, random_seed=8927):
+def fit_of_runs(
+    column: Column, data: Any, run: Run, number_run: Run | None, seconds: float = 60
+) -> Fit:
+    """The `Fit` that runs of a column make, the second of its number or None."""
+    number = number_table(number_run) if number_run else None
+    trusted, told = verdict(column, run, number_run, number, seconds)
+    name = getattr(data, "name", None) if hasattr(data, "index") else None
+    first = number_run or run
+    return Fit(
+        column=column,
+        data=data,
+        name=("" if name is None else str(name)).strip() or "value",
+        draws=run.draws,
+        all_draws=number_run.all_draws if number_run else run.draws,
+        prior=first.prior,
+        number=number,
+        trusted=trusted,
+        verdict=told,
+        interrupted=run.interrupted or first.interrupted,
+    )
+
+
+def fit(
+    data: Any,
+    clusters: int | None = None,
+    own_widths: bool = True,
+    largest: int = 10,
+    seconds: float = 60,
+    random_seed: Any = 8927,
+) -> Fit:
     """Fit a mixture of normal distributions to a column, until it can be trusted.
 
-    data : a column of numbers: array, list or Series, (n,), in which values may be
-        missing, or a Dask array or column without missing values
-    clusters : how many, or None if nobody knows
-    own_widths : a width for each cluster, or one for all
-    largest : the largest number of clusters if nobody knows
-    seconds : give up after about so long, with an answer that is not trusted
-    random_seed : the same seed gives the same answer, if there was time for it
+    Parameters
+    ----------
+    data : array-like or Dask collection, (n,)
+        A column of numbers: array, list or Series, in which values may be missing, or a
+        Dask array or column without missing values.
+    clusters : int, optional
+        How many, if you know. Then their weights have a uniform prior; the number is
+        looked for under one that lets clusters run empty, see `falling_prior`.
+    own_widths : bool
+        A width for each cluster, or one for all.
+    largest : int
+        The largest number of clusters that is looked for.
+    seconds : float
+        Give up after about so long, with an answer that is not trusted.
+    random_seed : int
+        The same seed gives the same answer, if there was time for it.
 
-    Returns a `Fit`. Raises ValueError, with what to do, for what cannot be fitted.
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    ValueError
+        With what to do, for what cannot be fitted.
     """
     for name, value in (("clusters", clusters), ("largest", largest)):
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        fits = name == "clusters" and value is None or real and value in range(1, 100)
-        refuse(not fits, f"{name} = {value!r}: give a whole number from 1 to 99.")
+        whole = real and value in range(1, 100) or name == "clusters" and value is None
+        refuse(not whole, f"{name} = {value!r}: give a whole number from 1 to 99.")
     whether = isinstance(own_widths, (bool, np.bool_))
     refuse(not whether, f"own_widths = {own_widths!r}: give True or False.")
-    fits = isinstance(seconds, numbers.Real) and 0 < seconds < np.inf
-    refuse(not fits, f"seconds = {seconds!r}: give a positive number.")
-    largest, rng = int(largest), np.random.default_rng(random_seed)
-    column = as_column(data, PLACES, leave_out=True)
-    run, number_run = sampled(column, clusters, own_widths, largest, seconds, rng)
-    name = getattr(data, "name", None) if hasattr(data, "index") else None
-    return Fit(column, data, name, run, number_run, largest, seconds)
+    positive = isinstance(seconds, numbers.Real) and 0 < seconds < np.inf
+    refuse(not positive, f"seconds = {seconds!r}: give a positive number.")
+    rng = np.random.default_rng(random_seed)
+    column = as_column(data, leave_out=True)
+    run, number_run = sampled(column, clusters, own_widths, int(largest), seconds, rng)
+    return fit_of_runs(column, data, run, number_run, seconds)

@@ -1,5 +1,7 @@
 """Sampled until it can be trusted, or until the time is up."""
 
+from __future__ import annotations
+
 import time
 from dataclasses import dataclass
 
@@ -10,11 +12,17 @@ from tqdm import tqdm
 
 from .data import places_to_look
 from .diagnostics import Convergence, arviz, convergence
-from .model import falling_prior, model_of, prior_of
+from .model import Prior, falling_prior, model_of, prior_of
 from .posterior import relabeled
 from .sampler import Chains, as_dataset
 
 TUNE = 500  # sweeps
+FIRST_LOOK = 500  # sweeps after tuning; each further look comes with a third more
+FORGOTTEN = 3  # of so many sweeps the first: chains may have been on their way still
+KEPT = 1_000  # draws a chain, at most about two times that
+CHAINS, CHAINS_OF_NUMBER = 16, 8  # which begin at all numbers and cost the more
+TIME_OF_NUMBER, TIME_OF_TABLE = 0.8, 0.1  # shares of the time: at most, and at least
+LEANS = 0.5  # share of draws at the largest number with which it needs no more of them
 FEW = 150  # sweeps, of which a look is quick
 RESERVED = 2.5  # times a look: one with a third more draws, and the verdict
 
@@ -27,6 +35,7 @@ class Run:
     draws: xr.Dataset  # what is reported of them
     convergence: Convergence
     trusted: bool
+    prior: Prior  # in the data's units
     interrupted: bool = False
 
 
@@ -54,25 +63,26 @@ class Clock:
         return result
 
 
-def looked_at(kept, of_chains, reported):
+def looked_at(kept, prior, column, reported) -> Run:
     """The `Run` of draws so far."""
-    # chains may have been on their way still: a third is forgotten
-    some = kept[len(kept) // 3 :]
-    all_draws = as_dataset(some[:: 1 + len(some) // 1_000], *of_chains)
+    later = kept[len(kept) // FORGOTTEN :]
+    all_draws = as_dataset(later[:: 1 + len(later) // KEPT], prior, column)
     draws = reported(all_draws)
     alone = draws.sizes.get("cluster") == 1  # then its weight is one
     judged = convergence(draws.drop_vars("p") if alone else draws)
-    trusted = len(kept) >= 500 and judged.trusted
-    return Run(all_draws, draws, judged, trusted)
+    trusted = len(kept) >= FIRST_LOOK and judged.trusted
+    return Run(all_draws, draws, judged, trusted, prior)
 
 
-def sample_until_trusted(chains, column, clock, reported, decided):
+def sample_until_trusted(chains, prior, column, clock, reported, decided) -> Run:
     """Sample chains of one model until what is reported of them can be trusted.
 
+    prior : of the model, in the data's units
     reported : a function of draws that returns those that have to agree
     decided : a function of draws that tells if more of them would change nothing
     """
-    kept, wanted, of_chains = [], 500, (chains.model.prior, column)
+    kept: list = []
+    wanted, of_chains = FIRST_LOOK, (prior, column, reported)
     begin = time.monotonic()
     tuned = chains.draw(clock.sweeps(TUNE), tuning=True)
     over, run = len(tuned) < TUNE, None
@@ -80,13 +90,13 @@ def sample_until_trusted(chains, column, clock, reported, decided):
         now = time.monotonic()
         if not over and now + 1.5 * (now - begin) > clock.end:
             # the first look may be the last one: how long does it take?
-            clock.timed(looked_at, tuned, of_chains, reported)
+            clock.timed(looked_at, tuned, *of_chains)
         while not over:
             kept += chains.draw(clock.sweeps(wanted - len(kept)))
             if chains.interrupted or len(kept) < FEW:
                 break
             over = len(kept) < wanted
-            run = clock.timed(looked_at, kept, of_chains, reported)
+            run = clock.timed(looked_at, kept, *of_chains)
             over = over or run.trusted or decided(run.all_draws)
             wanted = 4 * wanted // 3
     except KeyboardInterrupt:  # while it looked
@@ -95,7 +105,7 @@ def sample_until_trusted(chains, column, clock, reported, decided):
         if not (kept or tuned):
             raise KeyboardInterrupt("stopped before the first draw")
         drawn = kept if len(kept) >= FEW else (tuned + kept)[-FEW:]  # quickly
-        run = looked_at(drawn, of_chains, reported)
+        run = looked_at(drawn, *of_chains)
         run.trusted, run.interrupted = False, chains.interrupted
     return run
 
@@ -114,29 +124,32 @@ def sampled(column, clusters, own_widths, largest, seconds, rng):
     arviz()  # it takes a second to import, but once
 
     def run(chains, seconds, reported, decided=lambda draws: False, **number):
-        model = model_of(column, prior_of(column, own_widths=own_widths, **number))
-        clock, chains = Clock(begin, seconds, bar), Chains(model, chains, rng)
-        return sample_until_trusted(chains, column, clock, reported, decided)
+        prior = prior_of(column, own_widths=own_widths, **number)
+        clock = Clock(begin, seconds, bar)
+        chains = Chains(model_of(column, prior), chains, rng)
+        return sample_until_trusted(chains, prior, column, clock, reported, decided)
 
     def leans(draws):
-        return leaning(draws, largest) > 0.5
+        return leaning(draws, largest) > LEANS
 
     with tqdm(total=int(seconds), delay=3, leave=False, unit="s") as bar:
         if clusters is None and largest > 1:
-            prior, share = falling_prior(largest), 0.8 * seconds
-            number_run = run(8, share, lambda x: x[["occupied"]], leans, **prior)
+            prior, share = falling_prior(largest), TIME_OF_NUMBER * seconds
+            of_number = CHAINS_OF_NUMBER, share, lambda draws: draws[["occupied"]]
+            number_run = run(*of_number, leans, **prior)
             occupied = number_run.draws["occupied"].values
             clusters = np.bincount(occupied.ravel()).argmax()
-            look = time.monotonic() - begin + 0.1 * seconds
+            look = time.monotonic() - begin + TIME_OF_TABLE * seconds
             settled = number_run.trusted and clusters < largest
             seconds = max(seconds, look) if settled else look
         one = dict(k=int(clusters or 1), concentration=1)
-        return run(16, seconds, lambda draws: relabeled(draws, at), **one), number_run
+        named = run(CHAINS, seconds, lambda draws: relabeled(draws, at), **one)
+        return named, number_run
 
 
-def number_table(run, largest):
+def number_table(run: Run) -> pd.DataFrame:
     """The probability of each number of clusters, with Monte Carlo errors."""
-    number = np.arange(1, largest + 1)
+    number = np.arange(1, run.prior.largest + 1)
     share = run.draws["occupied"].values[..., None] == number
     share = xr.Dataset({"x": (("chain", "draw", "number"), share.astype(float))})
     error = np.nan_to_num(arviz().mcse(share)["x"].values)  # NaN: of too few draws

@@ -5,7 +5,8 @@ import xarray as xr
 
 from mixtures import convergence, sampler, trust
 from mixtures.data import as_column
-from mixtures.fitting import Fit
+from mixtures.fitting import fit_of_runs
+from mixtures.model import falling_prior, prior_of
 
 
 def same(a, b):
@@ -52,11 +53,10 @@ def made(draws, values=TWO, trusted=False, occupied=None, largest=10):
     def run(reported, trusted=None):
         judged = convergence(reported)
         trusted = judged.trusted if trusted is None else trusted
-        return trust.Run(draws, reported, judged, trusted)
+        return trust.Run(draws, reported, judged, trusted, prior)
 
-    number = None
+    column, number = as_column(values, leave_out=True), None
+    prior = prior_of(column, **falling_prior(largest))
     if occupied is not None:
         number = run(xr.Dataset({"occupied": (("chain", "draw"), occupied)}))
-    column, of_draws = as_column(values, leave_out=True), run(draws, trusted)
-    name = getattr(values, "name", None)
-    return Fit(column, values, name, of_draws, number, largest)
+    return fit_of_runs(column, values, run(draws, trusted), number)

@@ -15,11 +15,9 @@ from mixtures import files
 KNOWN = drawn([-5.0, 5]), TWO, True
 OCCUPIED = np.tile([1, 2], (8, 250))
 CSV = {"clusters.csv", "membership.csv", "report.html"}
-SHUFFLED = pd.Series(
-    np.insert(rng(1).permutation(TWO), [0, 50, 100], np.nan),
-    rng(2).permutation(103), name="x",
-)  # fmt: skip
-MEMBERSHIP = {"cluster": "Int64"}
+GAPS = np.insert(rng(1).permutation(TWO), [0, 50, 100], np.nan)
+SHUFFLED = pd.Series(GAPS, rng(2).permutation(103), name="x")
+INTEGERS = {"cluster": "Int64"}
 TABLE = pd.DataFrame({"x": TWO, "probability": "p"})
 
 
@@ -96,20 +94,11 @@ def test_memberships_of_dask_are_written_partition_by_partition(tmp_path):
     pd.testing.assert_frame_equal(rows, made(*KNOWN).membership())
 
 
-def test_saved_rows_keep_their_order_and_index(tmp_path):
-    fit = made(drawn([-5.0, 5]), SHUFFLED)
-    fit.save(tmp_path)
-    rows = pd.read_csv(tmp_path / "membership.csv", index_col=0, dtype=MEMBERSHIP)
-    pd.testing.assert_frame_equal(rows, fit.membership())
-
-
-def test_saved_rows_come_after_the_columns_of_their_table(tmp_path):
-    frame = SHUFFLED.to_frame().assign(row=np.arange(103))
-    made(drawn([-5.0, 5]), frame["x"]).save(tmp_path, frame)
-    rows = pd.read_csv(tmp_path / "membership.csv", index_col=0)
-    pd.testing.assert_frame_equal(rows[["x", "row"]], frame)
-    known = rows["x"].notna()
-    assert (rows["cluster"][known] == (rows["x"] > 0)[known]).all()
+def test_saved_rows_keep_their_order_and_index_and_come_after_their_table(tmp_path):
+    fit, frame = made(drawn([-5.0, 5]), SHUFFLED), SHUFFLED.to_frame()
+    fit.save(tmp_path, frame)
+    rows = pd.read_csv(tmp_path / "membership.csv", index_col=0, dtype=INTEGERS)
+    pd.testing.assert_frame_equal(rows, pd.concat([frame, fit.membership()], axis=1))
 
 
 def test_tables_are_saved_as_they_are(tmp_path):
@@ -120,15 +109,12 @@ def test_tables_are_saved_as_they_are(tmp_path):
         pd.testing.assert_frame_equal(table, getattr(fit, name))
 
 
-def test_rows_of_dask_keep_their_index(tmp_path):
+def test_rows_of_dask_keep_their_index_and_their_table(tmp_path):
     series = dd.from_pandas(SHUFFLED.dropna(), npartitions=3, sort=False)
     made(drawn([-5.0, 5]), series).save(tmp_path)
     rows = pd.read_parquet(tmp_path / "membership.parquet")
     assert list(rows.index) == list(SHUFFLED.dropna().index)
     assert (rows["cluster"].to_numpy() == (SHUFFLED.dropna() > 0)).all()
-
-
-def test_rows_of_dask_come_after_the_columns_of_their_table(tmp_path):
     frame = dd.from_pandas(TABLE, npartitions=3)
     made(drawn([-5.0, 5]), frame["x"]).save(tmp_path, frame)
     rows = pd.read_parquet(tmp_path / "membership.parquet")
