@@ -86,7 +86,7 @@ def test_squares_show_who_belongs_together_all_over_the_column(fit, ax):
 
 
 @pytest.fixture
-def page(monkeypatch):
+def reported(monkeypatch):
     """A report with the names of its figures instead of them, and its fit."""
     monkeypatch.setattr(report, "png", lambda fit, plot: plot.__name__)
     column = pd.Series(np.round(VALUES, 2), name="<x> & y")
@@ -94,24 +94,24 @@ def page(monkeypatch):
     return report.report(fit), fit
 
 
-def test_the_report_has_the_estimates_and_intervals_of_the_clusters(page):
-    rows = re.findall("<td>(.*?)</td></tr>", page[0])
+def test_the_report_has_the_estimates_and_intervals_of_the_clusters(reported):
+    rows = re.findall("<td>(.*?)</td></tr>", reported[0])
     shown = [re.findall(r"-?[\d.]+", row) for row in rows]
     ends = ("", " 3 %", " 97 %")
     names = [name + end for name in ("weight", "mean", "sd") for end in ends]
-    expected = page[1].clusters[names].reset_index()
+    expected = reported[1].clusters[names].reset_index()
     np.testing.assert_allclose(np.array(shown, float), expected, rtol=5e-3)
 
 
-def test_the_report_says_of_what_it_is_and_the_verdict(page):
-    page, fit = page
+def test_the_report_says_of_what_it_is_and_the_verdict(reported):
+    page, fit = reported
     assert f"<strong>{fit.verdict}</strong>" in page
     assert "<h1>&lt;x&gt; &amp; y: " in page
     assert f"512 values at {np.unique(fit.data).size} places, in steps of 0.01." in page
 
 
-def test_the_report_has_every_figure_under_its_heading(page):
-    shown = re.findall(r"<h2>(\w+ \w+).*?,plot_(\w+)", page[0], re.S)
+def test_the_report_has_every_figure_under_its_heading(reported):
+    shown = re.findall(r"<h2>(\w+ \w+).*?,plot_(\w+)", reported[0], re.S)
     assert shown == [
         ("The column", "clusters"), ("How many", "number"),
         ("Does the", "replicates"), ("Which values", "together"),
