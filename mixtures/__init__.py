@@ -15,16 +15,11 @@ if TYPE_CHECKING:  # for editors and type checkers
 __version__ = "1.1.0"
 # Public names by module, loaded on first use. No module has the name of what it holds:
 # its import would put the module in the place of the function.
-_PUBLIC = {
-    "data": ["as_column"],
-    "diagnostics": ["convergence"],
-    "fitting": ["Fit", "fit"],
-    "model": ["falling_prior", "range_priors"],
-    "posterior": ["log_components"],
-    "report": ["COLORS"],
-    "sampler": ["gibbs"],
-}
-_MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
+_MODULES = {
+    "COLORS": "report", "Fit": "fitting", "as_column": "data",
+    "convergence": "diagnostics", "falling_prior": "model", "fit": "fitting",
+    "gibbs": "sampler", "log_components": "posterior", "range_priors": "model",
+}  # fmt: skip
 __all__ = ["COLORS", "Fit", "as_column", "convergence", "falling_prior", "fit", "gibbs",
            "log_components", "range_priors"]  # fmt: skip
 

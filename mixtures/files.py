@@ -100,7 +100,13 @@ def replace(folder, new, old):
 
 
 def save(fit: Fit, folder, frame=None) -> None:
-    """Write the files of a fit; see `Fit.save`."""
+    """Write clusters.csv, number.csv, membership.csv and report.html, all or none.
+
+    Memberships of a Dask column are written partition by partition, and where pyarrow
+    is installed as membership.parquet. Files of an earlier fit go.
+    frame : a table, of Dask if the column is, whose columns come before ours
+    Raises OSError if the folder cannot be written.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as aside:

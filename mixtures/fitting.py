@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from . import report
+from . import files, report
 from .data import Column, as_column, checked_values, partitions, refuse
-from .files import save
 from .model import Prior
 from .posterior import ENDS, membership_function, thinned, togetherness
 from .trust import Run, number_table, sampled
@@ -139,38 +138,13 @@ class Fit:
         share = togetherness(checked_values(values), draws, measured)
         return pd.DataFrame(share, values, values)
 
-    def plot(self, ax=None):
-        """The column and the clusters, with bands that hold 94 % of the posterior."""
-        return report.plot_clusters(self, ax)
-
-    def plot_replicates(self, ax=None):
-        """The histogram of the column over those of data that the mixture makes."""
-        return report.plot_replicates(self, ax)
-
-    def plot_number(self, ax=None):
-        """The probability of each number of clusters, with Monte Carlo errors.
-
-        Raises ValueError if the number was given.
-        """
-        return report.plot_number(self, ax)
-
-    def plot_together(self, ax=None):
-        """The probability that two values share a cluster, for values all over."""
-        return report.plot_together(self, ax)
+    plot, plot_number = report.plot_clusters, report.plot_number
+    plot_replicates, plot_together = report.plot_replicates, report.plot_together
+    save = files.save
 
     @property
     def label(self):
         return self.name.replace("$", r"\$")  # no formula
-
-    def save(self, folder, frame=None):
-        """Write clusters.csv, number.csv, membership.csv and report.html, all or none.
-
-        Memberships of a Dask column are written partition by partition, and where
-        pyarrow is installed as membership.parquet. Files of an earlier fit go.
-        frame : a table, of Dask if the column is, whose columns come before ours
-        Raises OSError if the folder cannot be written.
-        """
-        save(self, folder, frame)
 
     @property
     def digits(self):

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import gammainc, gammaincinv, gammaln
+from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln
 
 from .data import Column, as_column, refuse, refuse_counts
 
@@ -59,6 +59,35 @@ def resized(x, width, value=0.0):
     """An array (chains, k) with its first so many columns, new ones of that value."""
     new = np.full((len(x), max(0, width - x.shape[1])), value)
     return np.concatenate([x[:, :width], new], axis=1)
+
+
+def truncated_gamma(rng, shape, rate, low, high):
+    """Gamma(shape, rate) between low and high, of their common shape."""
+    shape, rate = np.broadcast_arrays(shape, rate)
+    drawn = rng.standard_gamma(shape) / rate
+    out = (drawn < low) | (drawn > high)
+    if out.any():  # by the inverse of the distribution function, from its smaller tail
+        a, b, u = shape[out], rate[out], rng.random(np.count_nonzero(out))
+        ends = np.array([gammainc(a, b * low), gammainc(a, b * high)])
+        upper = np.array([gammaincc(a, b * low), gammaincc(a, b * high)])
+        lower_tail = gammaincinv(a, ends[0] + u * (ends[1] - ends[0]))
+        upper_tail = gammainccinv(a, upper[0] + u * (upper[1] - upper[0]))
+        drawn[out] = np.where(ends[0] < 0.5, lower_tail, upper_tail) / b
+        # Where a tail underflows, the logarithm falls off exponentially from its bound
+        above, below = upper[0] < 1e-200, ends[1] < 1e-200
+        slope = np.where(below, a - b * high, np.where(above, a - b * low, 1.0))
+        width = np.log(high) - np.log(np.maximum(low, TINY))
+        near = np.exp(np.log1p(u * np.expm1(-np.abs(slope) * width)) / slope)
+        near *= np.where(below, high, low)
+        drawn[out] = np.where(below | above, near, drawn[out])
+    return np.minimum(np.maximum(drawn, low), high)
+
+
+def drawn_index(rng, weights):
+    """An index in proportion to weights, (chains, k), which need not sum to one."""
+    cumulative = weights.cumsum(axis=1)
+    u = rng.random((len(weights), 1)) * cumulative[:, -1:]
+    return np.minimum((cumulative <= u).sum(axis=1), weights.shape[1] - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -357,15 +386,9 @@ def prior_of(
         "they follow from the range.",
     )
     return Prior(
-        number=number,
-        concentration=alpha,
-        center=center,
-        scale=scale,
-        widest=widest,
-        floor=floor,
-        own_widths=own_widths,
-        min_weight=min_weight,
-    )
+        number=number, concentration=alpha, center=center, scale=scale, widest=widest,
+        floor=floor, own_widths=own_widths, min_weight=min_weight,
+    )  # fmt: skip
 
 
 def model_of(column: Column, prior: Prior) -> Model:

@@ -17,12 +17,18 @@ def read_table(path: Path) -> pd.DataFrame:
     with open(path, "rb"):  # of a folder or no file this says so best
         pass
     try:
-        return reader(path)
+        frame = reader(path)
     except ImportError:
         raise ValueError("To read Parquet: pip install pyarrow.") from None
     except (ValueError, OSError) as error:  # pandas' and pyarrow's own are such, too
         what = str(error).strip().splitlines()[0].rstrip(".")
         raise ValueError(f"{path} is no table of {kind}: {what}.") from None
+    if kind != "Parquet" and not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError(  # pandas takes the first fields as names of the rows
+            f"{path}: rows have more fields than the header. Are there decimal commas? "
+            "Write the file with decimal points, and a name for every column."
+        )
+    return frame
 
 
 def column_of(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:

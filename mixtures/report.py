@@ -121,47 +121,30 @@ def png(fit, plot):
 
 # What the page shows, in order: a function of a fit and axes, a heading, a caption
 FIGURES = (
-    (
-        plot_clusters,
-        "The column and its clusters",
-        "Histogram of {name} under the fitted bell curves and their sum, dotted. Bands "
-        "hold 94 %.",
-    ),
-    (
-        plot_number,
-        "How many clusters?",
-        "Probability of each number of clusters, with Monte Carlo errors.",
-    ),
-    (
-        plot_replicates,
-        "Does the mixture fit?",
-        "Histogram of the data over the band that holds 94 % of the heights in data "
-        "that the mixture would make. The line should leave the band seldom and by "
-        "little.",
-    ),
-    (
-        plot_together,
-        "Which values belong together?",
-        "Probability that two values share a cluster: light squares are groups, "
-        "whatever their names.",
-    ),
-)
+    (plot_clusters, "The column and its clusters",
+     "Histogram of {name} under the fitted bell curves and their sum, dotted. Bands "
+     "hold 94 %."),
+    (plot_number, "How many clusters?",
+     "Probability of each number of clusters, with Monte Carlo errors."),
+    (plot_replicates, "Does the mixture fit?",
+     "Histogram of the data over the band that holds 94 % of the heights in data that "
+     "the mixture would make. The line should leave the band seldom and by little."),
+    (plot_together, "Which values belong together?",
+     "Probability that two values share a cluster: light squares are groups, whatever "
+     "their names."),
+)  # fmt: skip
 
 
 def estimates(fit: Fit) -> tuple[list, list]:
     """Names of estimates, and for each cluster its number and estimates in words."""
     low, high = (f" {100 * q:.0f} %" for q in ENDS)
     digits = dict(weight=3, mean=fit.digits, sd=3)
-    rows = [
-        (
-            cluster,
-            [
-                f"{row[x]:.{n}g} ({row[x + low]:.{n}g} to {row[x + high]:.{n}g})"
-                for x, n in digits.items()
-            ],
-        )
-        for cluster, row in fit.clusters.iterrows()
-    ]
+    rows = []
+    for cluster, row in fit.clusters.iterrows():
+        ends = {x: (row[x], row[x + low], row[x + high]) for x in digits}
+        cells = ["{:.{n}g} ({:.{n}g} to {:.{n}g})".format(*ends[x], n=n)
+                 for x, n in digits.items()]  # fmt: skip
+        rows.append((cluster, cells))
     return [*digits], rows
 
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln
+from scipy.special import gammaln
 
 from .data import PLACES, as_column, refuse
 from .jumps import Jumps
@@ -29,11 +29,13 @@ from .model import (
     Model,
     State,
     as_dataset,
+    drawn_index,
     log_likelihood,
     log_terms,
     model_of,
     prior_of,
     resized,
+    truncated_gamma,
 )
 
 if TYPE_CHECKING:
@@ -44,35 +46,6 @@ LOOK = 300  # sweeps in which chains of a known number split and merge, too
 # A split proposes how far the part lies from the whole, in standard deviations, and the
 # log of its variance over that of the whole: normal with this sd and with this mean.
 DISTANCE_SD, LOG_VARIANCE_MEAN = 1.5, -0.7
-
-
-def truncated_gamma(rng, shape, rate, low, high):
-    """Gamma(shape, rate) between low and high, of their common shape."""
-    shape, rate = np.broadcast_arrays(shape, rate)
-    drawn = rng.standard_gamma(shape) / rate
-    out = (drawn < low) | (drawn > high)
-    if out.any():  # by the inverse of the distribution function, from its smaller tail
-        a, b, u = shape[out], rate[out], rng.random(np.count_nonzero(out))
-        ends = np.array([gammainc(a, b * low), gammainc(a, b * high)])
-        upper = np.array([gammaincc(a, b * low), gammaincc(a, b * high)])
-        lower_tail = gammaincinv(a, ends[0] + u * (ends[1] - ends[0]))
-        upper_tail = gammainccinv(a, upper[0] + u * (upper[1] - upper[0]))
-        drawn[out] = np.where(ends[0] < 0.5, lower_tail, upper_tail) / b
-        # Where a tail underflows, the logarithm falls off exponentially from its bound
-        above, below = upper[0] < 1e-200, ends[1] < 1e-200
-        slope = np.where(below, a - b * high, np.where(above, a - b * low, 1.0))
-        width = np.log(high) - np.log(np.maximum(low, TINY))
-        near = np.exp(np.log1p(u * np.expm1(-np.abs(slope) * width)) / slope)
-        near *= np.where(below, high, low)
-        drawn[out] = np.where(below | above, near, drawn[out])
-    return np.minimum(np.maximum(drawn, low), high)
-
-
-def drawn_index(rng, weights):
-    """An index in proportion to weights, (chains, k), which need not sum to one."""
-    cumulative = weights.cumsum(axis=1)
-    u = rng.random((len(weights), 1)) * cumulative[:, -1:]
-    return np.minimum((cumulative <= u).sum(axis=1), weights.shape[1] - 1)
 
 
 def draw_categories(model, state, rng):
@@ -442,12 +415,8 @@ def gibbs(
     moves of Richardson and Green (1997), doi:10.1111/1467-9868.00095.
     """
     begin = time.perf_counter()
-    for name, value, least in (
-        ("chains", chains, 2),
-        ("draws", draws, 1),
-        ("tune", tune, 0),
-        ("places", places, 10),
-    ):
+    limits = dict(chains=(chains, 2), draws=(draws, 1), tune=(tune, 0))
+    for name, (value, least) in (limits | dict(places=(places, 10))).items():
         whole = isinstance(value, (int, np.integer)) and value >= least
         refuse(not whole, f"{name} = {value}: give a whole number from {least}.")
     column, rng = as_column(data, places), np.random.default_rng(random_seed)

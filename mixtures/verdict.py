@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import remarks
 from .diagnostics import (
     LARGEST_R_HAT,
     LARGEST_SHIFT,
@@ -12,14 +13,6 @@ from .diagnostics import (
     convergence,
 )
 from .posterior import log_components, log_density
-from .remarks import (
-    coarse_step,
-    logarithms,
-    mixed_rounding,
-    narrow_clusters,
-    odd_values,
-    width_of_ties,
-)
 from .trust import leaning
 
 APART = 1.1  # an R-hat from which on chains are elsewhere, and more time may not help
@@ -168,14 +161,23 @@ def verdict(column, run, number_run, number, seconds=60):
 
     number : of `number_table`, or None; seconds : that the fit had
     """
-    why, coarse = doubt(column, run, number_run, number, seconds), coarse_step(column)
-    narrow, heaps = narrow_clusters(run.draws, column), mixed_rounding(column, coarse)
+    why, coarse = (
+        doubt(column, run, number_run, number, seconds),
+        remarks.coarse_step(column),
+    )
+    narrow, heaps = (
+        remarks.narrow_clusters(run.draws, column),
+        remarks.mixed_rounding(column, coarse),
+    )
     if why and heaps and not run.interrupted:
         why, heaps = heaps, ""
     found = answer(run.draws.sizes["cluster"], number, column.missing)
     told = (
         f"Not trusted: {why} What was found: {found}." if why else f"Trusted: {found}."
     )
-    notes = [odd_values(column, coarse), heaps * any(narrow)]
-    notes += [width_of_ties(narrow, column), logarithms(column) if why else ""]
+    notes = [remarks.odd_values(column, coarse), heaps * any(narrow)]
+    notes += [
+        remarks.width_of_ties(narrow, column),
+        remarks.logarithms(column) if why else "",
+    ]
     return not why, " ".join(filter(None, [told, *notes]))

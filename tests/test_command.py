@@ -109,6 +109,8 @@ def test_an_interrupt_has_its_status(folder, monkeypatch, capsys, at):
         ("empty.csv", b"", "x", "No columns to parse"),
         ("bytes.csv", b"x\n\xff\xfe1\n", "x", "decode"),
         ("torn.csv", b"x\n1\n2,3,4\n", "x", "Expected 1 fields"),
+        ("commas.csv", b"x\n20,03\n18,19\n", "x", "decimal commas?"),
+        ("commas.csv", b"x,id\n20,03,0\n18,19,1\n", "x", "decimal commas?"),
         ("torn.parquet", b"PAR1", "x", "torn.parquet"),
     ],
 )

@@ -16,7 +16,15 @@ from package_helpers import interrupt_sweep
 from scipy import stats
 
 from mixtures import as_column, gibbs, jumps, sampler
-from mixtures.model import Model, Prior, State, log_likelihood, model_of, prior_of
+from mixtures.model import (
+    Model,
+    Prior,
+    State,
+    log_likelihood,
+    model_of,
+    prior_of,
+    truncated_gamma,
+)
 from mixtures.sampler import Chains
 
 N = 12  # points in each simulated data set
@@ -326,7 +334,7 @@ def test_places_shift_no_posterior_mean():
 def test_truncated_gamma(shape, low, high):
     rng, rate, n = np.random.default_rng(0), 2.0, 20_000
     bounds = low / rate, high / rate
-    drawn = sampler.truncated_gamma(rng, np.full(n, shape), rate, *bounds)
+    drawn = truncated_gamma(rng, np.full(n, shape), rate, *bounds)
     mode = np.clip(shape, low, high)  # of the logarithm, whose density is integrated
     steep = max(abs(shape - mode), np.sqrt(shape))
     y = np.log(mode) + np.linspace(-50, 50, 400_001) / steep
