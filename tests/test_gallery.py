@@ -148,6 +148,7 @@ def test_downloads_are_the_repository_s_files(tutorial, site, tmp_path):
     assert links == [IPYNB.name, MD.name, "gaussian_mixture_model.zip"]
     shutil.unpack_archive(site / links[2], tmp_path)
     package = [f"mixtures/{file.name}" for file in (ROOT / "mixtures").glob("*.py")]
+    package.append("mixtures/templates/report.html")
     others = ("LICENSE", "README.md", "pyproject.toml", "requirements.txt")
     for name in (IPYNB.name, MD.name, "pymc3_support.py", *package, *others):
         packed = tmp_path / "gaussian_mixture_model" / name
