@@ -15,9 +15,7 @@ import os
 import numpy as np
 from scipy import stats
 
-SEED = int(
-    os.environ.get("RANDOM_SEED", 8927)
-)  # the page's; `make plain` tries another
+SEED = int(os.environ.get("RANDOM_SEED", 8927))  # `make plain` tries another
 NAMES = ["p[0]", "p[1]", "p[2]", "sd", "means[0]", "means[1]", "means[2]"]
 
 
