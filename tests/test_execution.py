@@ -26,9 +26,9 @@ def text(cell):
 
 
 def words_and_numbers(cell):
-    """Why a run is not trusted is no word to compare: it hangs on a chain's luck."""
+    """Why and by how much a run is not trusted hangs on luck: it is not compared."""
     number = r"-?\d[\d,_]*(?:\.\d*)?(?:e-?\d+)?"
-    said = re.sub(r"not trusted: [^(<\n]*", "not trusted ", text(cell))
+    said = re.sub(r"not trusted: [^<\n]*", "not trusted", text(cell))
     numbers = re.findall(number, said)
     return re.sub(rf"{number}|\s+", " ", said).split(), [
         float(x.replace(",", "")) for x in numbers
