@@ -134,7 +134,11 @@ def finish(app, error):
     Path(app.outdir, "_static", "webpack-macros.html").unlink()  # a template, no page
     names = "LICENSE", "README.md", "pyproject.toml", "requirements.txt"
     files = [root / name for name in (*names, "pymc3_support.py", "run.py")]
-    for pattern in ("gaussian_mixture_model.*", "mixtures/*.py", "mixtures/templates/*"):
+    for pattern in (
+        "gaussian_mixture_model.*",
+        "mixtures/*.py",
+        "mixtures/templates/*",
+    ):
         files += root.glob(pattern)
     archive = Path(app.outdir, "gaussian_mixture_model.zip")
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
