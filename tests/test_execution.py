@@ -268,7 +268,7 @@ def test_twenty_million_rows(executed):
 def test_exercise_1():
     found = []
     for y in (simulate(), simulate() - 0.4 * CENTERS[V]):
-        run = mx.gibbs(y, 3, PRIORS, False, min_weight=0.1, draws=500)
+        run = mx.gibbs(y, 3, PRIORS, False, min_weight=0.1, draws=500, jumps=False)
         draws = [run[x].values[:, ::20] for x in ("p", "means", "sd")]
         curve = averaged(terms(np.linspace(-7, 7, 500), *draws))[0]
         certain = averaged(terms(y, *draws)).max(axis=0) > 0.95
