@@ -23,8 +23,8 @@ def read_table(path: Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:  # pandas' and pyarrow's own are such, too
         what = str(error).strip().splitlines()[0].rstrip(".")
         raise ValueError(f"{path} is no table of {kind}: {what}.") from None
-    if kind != "Parquet" and not isinstance(frame.index, pd.RangeIndex):
-        raise ValueError(  # pandas takes the first fields as names of the rows
+    if kind != "Parquet" and not frame.index.equals(pd.RangeIndex(len(frame))):
+        raise ValueError(  # pandas took the first fields as names of the rows
             f"{path}: rows have more fields than the header. Are there decimal commas? "
             "Write the file with decimal points, and a name for every column."
         )

@@ -179,7 +179,7 @@ def test_the_import_is_silent_or_says_what_to_do(before, said):
 def test_the_page_says_what_it_misses(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymc3_support", None)
     with pytest.raises(
-        ModuleNotFoundError, match="^Open .* where the zip file with all was unpacked"
+        ModuleNotFoundError, match="open this notebook where its zip file was unpacked"
     ):
         exec(code_cells(read())[0].source, {})
 
