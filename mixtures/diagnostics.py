@@ -12,12 +12,14 @@ import xarray as xr
 # The least that Vehtari and others (2021), doi:10.1214/20-BA1221, ask for
 LARGEST_R_HAT = 1.01
 SMALLEST_ESS = 400
+APART = 1.1  # an R-hat from which on chains are elsewhere, and more draws may not help
 # Ranks hardly see a chain that was still on its way, however far out it was: so nothing
 # that is reported may hang on whether the first draws, a share f of all, are left out.
 # By chance a mean moves by sqrt(f / (1 - f) / ess) of its sd: by a fortieth at the
 # least size and f = 1/5, a quarter of what is allowed, and by a fifth of that at 1/100
 LARGEST_SHIFT = 0.1
 WEIGHT_OF_FIRST = {1 / 5: 1, 1 / 100: 5}
+STAND_STILL = "the chains stand still, each elsewhere; sample in another way"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Convergence:
         """Why the draws cannot be trusted, and what to do: empty if they can."""
         if self.flaw:
             return self.flaw
-        if not self.r_hat < 1.1:
+        if not self.r_hat < APART:
             return "the chains disagree; sample for much longer, or in another way"
         if not max(self.shift_of_mean, self.shift_of_sd) <= LARGEST_SHIFT:
             return "results hang on how many draws are forgotten; tune for longer"
@@ -61,11 +63,15 @@ class Convergence:
     def trusted(self) -> bool:
         return not self.reason
 
+    @property
+    def in_figures(self) -> str:
+        return f"(R-hat {self.r_hat:.3f}, effective size {self.ess:,.0f})"
+
     def __str__(self) -> str:
         if self.flaw:
             return f"not trusted: {self.flaw}"
         verdict = f"not trusted: {self.reason}" if self.reason else "trusted"
-        return f"{verdict} (R-hat {self.r_hat:.3f}, effective size {self.ess:,.0f})"
+        return f"{verdict} {self.in_figures}"
 
 
 def arviz():
@@ -94,7 +100,7 @@ def flaw_of(variables):
         if never.all() and x.dtype.kind == "f":
             return f"{name} never moved; sample it, or leave it out if it is certain"
         if (still(x, 1).all(axis=0) & ~never).any():
-            return "the chains stand still, each elsewhere; sample in another way"
+            return STAND_STILL
     return ""
 
 

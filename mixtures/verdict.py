@@ -6,16 +6,16 @@ import numpy as np
 
 from . import remarks
 from .diagnostics import (
+    APART,
     LARGEST_R_HAT,
     LARGEST_SHIFT,
     SMALLEST_ESS,
-    Convergence,
+    STAND_STILL,
     convergence,
 )
 from .posterior import log_components, log_density
 from .trust import leaning
 
-APART = 1.1  # an R-hat from which on chains are elsewhere, and more time may not help
 FEW = 300  # draws, of which alone nothing is told: no run of 500 sweeps keeps so few
 LONG = (60, 600)  # seconds, after which chains that are elsewhere will hardly meet
 
@@ -38,10 +38,6 @@ def different_answers(draws, density, column):
     return sorted(groups, reverse=True)
 
 
-def figures(judged: Convergence) -> str:
-    return f"(R-hat {judged.r_hat:.3f}, effective size {judged.ess:,.0f})"
-
-
 def seconds_needed(judged, seconds):
     """So many as will probably do, to two digits, from what is short after `seconds`.
 
@@ -59,7 +55,7 @@ def too_short(judged, what, seconds):
     state, enough = "before the chains had drawn enough", judged.ess >= SMALLEST_ESS
     if enough and round(judged.r_hat, 3) <= LARGEST_R_HAT and not judged.trusted:
         state = "while it still hung on how many draws are forgotten what is said"
-    told = f" {figures(judged)}"
+    told = f" {judged.in_figures}"
     if not np.isfinite(judged.r_hat * judged.ess):  # of a few draws
         needed, told = max(10 * seconds, LONG[0]), ""
     advice = f"give it more `seconds`, say {needed:g}"
@@ -71,8 +67,8 @@ def disagreement(judged, what, seconds, otherwise):
 
     otherwise : what to do if more time is of no use
     """
-    told = f"the chains do not agree on {what} {figures(judged)}"
-    if "stand still" in judged.flaw:
+    told = f"the chains do not agree on {what} {judged.in_figures}"
+    if judged.flaw == STAND_STILL:
         told = f"of {what} {judged.flaw.partition(';')[0]}"
     longer = [x for x in LONG if x > seconds]
     if longer:
@@ -110,7 +106,7 @@ def doubt_of_clusters(run, column, seconds, known):
     judged, length = run.convergence, run.draws.sizes["draw"]
     otherwise = "try fewer `clusters`" if known else "use `number` and `together`"
     short = shortage(run, "the clusters", seconds, otherwise)
-    if "stand still" in judged.flaw or length < FEW:
+    if judged.flaw == STAND_STILL or length < FEW:
         return f"{short}."
     draws = run.draws.isel(draw=slice(None, None, 1 + length // 400))
     density = log_density(draws, column)
@@ -161,23 +157,18 @@ def verdict(column, run, number_run, number, seconds=60):
 
     number : of `number_table`, or None; seconds : that the fit had
     """
-    why, coarse = (
-        doubt(column, run, number_run, number, seconds),
-        remarks.coarse_step(column),
-    )
-    narrow, heaps = (
-        remarks.narrow_clusters(run.draws, column),
-        remarks.mixed_rounding(column, coarse),
-    )
-    if why and heaps and not run.interrupted:
-        why, heaps = heaps, ""
+    why = doubt(column, run, number_run, number, seconds)
+    coarse = remarks.coarse_step(column)
+    narrow = remarks.narrow_clusters(run.draws, column)
+    rounding = remarks.mixed_rounding(column, coarse)
+    notes = [remarks.odd_values(column, coarse)]
+    if why and rounding and not run.interrupted:
+        why = rounding
+    elif any(narrow):
+        notes.append(rounding)
+    notes.append(remarks.width_of_ties(narrow, column))
+    if why:
+        notes.append(remarks.logarithms(column))
+    begin = f"Not trusted: {why} What was found:" if why else "Trusted:"
     found = answer(run.draws.sizes["cluster"], number, column.missing)
-    told = (
-        f"Not trusted: {why} What was found: {found}." if why else f"Trusted: {found}."
-    )
-    notes = [remarks.odd_values(column, coarse), heaps * any(narrow)]
-    notes += [
-        remarks.width_of_ties(narrow, column),
-        remarks.logarithms(column) if why else "",
-    ]
-    return not why, " ".join(filter(None, [told, *notes]))
+    return not why, " ".join(filter(None, [f"{begin} {found}.", *notes]))
