@@ -19,11 +19,11 @@ SEED = int(os.environ.get("RANDOM_SEED", 8927))  # `make plain` tries another
 NAMES = ["p[0]", "p[1]", "p[2]", "sd", "means[0]", "means[1]", "means[2]"]
 
 
-def simulate(seed=SEED, n=500):
+def simulate(seed=SEED, n=500, spread=5):
     """The tutorial's data, shape (n,)."""
     rng = np.random.default_rng(seed)
     v = rng.integers(0, 3, n)
-    return np.array([-5, 0, 5])[v] + rng.standard_normal(n)
+    return spread * np.array([-1, 0, 1])[v] + rng.standard_normal(n)
 
 
 def log_posterior(theta, y):

@@ -9,7 +9,7 @@ import theano.tensor as tt
 import xarray as xr
 from page import defined
 from posterior import DOUBTFUL, PRIORS, compare, compare_posterior
-from reference import SEED, Reference, simulate
+from reference import Reference, simulate
 from scipy import stats
 
 import mixtures as mx
@@ -98,9 +98,7 @@ def test_categories(executed, reference):
 
 def test_gibbs_of_the_package_is_trusted_where_clusters_overlap():
     """As the page says of its default run, with `spread = 2`."""
-    labels = np.random.default_rng(SEED).integers(0, 3, 500)
-    close = simulate() - 0.6 * np.array([-5, 0, 5])[labels]
-    run = mx.gibbs(close, 3, PRIORS, own_widths=False, min_weight=0.1)
+    run = mx.gibbs(simulate(spread=2), 3, PRIORS, own_widths=False, min_weight=0.1)
     assert mx.convergence(run).trusted and run.attrs["jumps"]
 
 
