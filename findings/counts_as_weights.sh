@@ -13,6 +13,7 @@ cd "$folder"
 cat > fit.R <<'END'
 options(warn = 2)
 suppressMessages(library(flexmix))
+if (packageVersion("flexmix") != "2.3.18") stop("This is of flexmix==2.3.18.")
 q <- function(n) qnorm((seq_len(n) - 0.5) / n)
 x <- round(c(q(300), 6 + q(200)))
 distinct <- sort(unique(x))
