@@ -54,8 +54,9 @@ mutants: .venv/ready  ## a long look: plant mistakes in the package, list what n
 	rm -rf mutants
 	$(PYTHON) tests/recipes.py mutants
 
-bench: .venv/ready  ## a long look: what columns of many sizes cost on one core
+bench: .venv/ready  ## a long look: what columns of many sizes cost, and what jumps bring
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(PYTHON) tests/bench_sizes.py $(SIZE)
+	$(if $(SIZE),,PYTHONPATH=. $(PYTHON) tests/bench_jumps.py)
 
 lock: .venv/ready  ## make requirements.txt from requirements.in
 	$(PYTHON) tests/recipes.py lock

@@ -1,14 +1,12 @@
 """Jumps: whole states proposed at once, from what chains saw while they tuned.
 
 A mixture of multivariate t distributions over (log ratios of weights, means, log
-widths) is fitted to the states of all chains, then fixed, and proposes states that do
-not depend on the present one: a Metropolis-Hastings step with the categories summed
-out, beside the sweep.
+widths) is fitted to the states of all chains, then fixed, and proposes states whatever
+the present one: a Metropolis-Hastings step beside the sweep, categories summed out.
 
 Sources: Hastie (2005), "Towards automatic reversible jump Markov chain Monte Carlo";
-Hastie and Green (2012), "Model choice using reversible jump Markov chain Monte Carlo",
-doi:10.1111/j.1467-9574.2012.00516.x; t mixtures by EM: Peel and McLachlan (2000),
-doi:10.1023/A:1008981510081.
+Hastie and Green (2012), doi:10.1111/j.1467-9574.2012.00516.x; t mixtures by
+EM: Peel and McLachlan (2000), doi:10.1023/A:1008981510081.
 """
 
 from __future__ import annotations
@@ -30,6 +28,7 @@ BLOCK = 25  # proposals for every chain that are made at once
 RATES = 0, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4  # jumps a sweep from which to choose
 COST, COST_OF_PROPOSAL = 1.0, 0.5  # in sweeps, of the present states and of a proposal
 LEAST_GAIN = 1.1  # what jumps have to bring, since gain and cost are estimates
+STUCK = 1 / 5  # of the draws, in a row: where a chain is the proposal hardly goes
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +56,7 @@ class TMixture:
         return np.linalg.inv(self.root), np.log(self.weight) + log_norm - log_size
 
     def log_terms(self, x):
-        """Log density of each component at x, (n, dimensions), and distances squared.
-
-        Both (components, n).
-        """
+        """Log densities at x, (n, d), and squared distances: (components, n) both."""
         inverse, constant = self._constants
         away = (x - self.mean[:, None]) @ inverse.swapaxes(1, 2)
         square = np.einsum("mnd,mnd->mn", away, away)
@@ -149,16 +145,14 @@ def log_target(model: Model, state: State, chains: int) -> np.ndarray:
 
 
 def slowness(sweeps, stay):
-    """Autocorrelation times of all coordinates, with jumps of such chances to stay.
+    """Autocorrelation times, with jumps of such chances to stay: (rates, dimensions).
 
     A sweep is taken as a linear autoregression, whose memory a jump ends.
     sweeps : points before and after plain sweeps, (sweeps, 2, chains, dimensions)
     stay : for each rate of jumps, (rates,)
-    Returns times, in sweeps: (rates, dimensions).
     """
     x, y = sweeps.swapaxes(0, 1).reshape(2, -1, sweeps.shape[-1])
-    center, scale = x.mean(axis=0), x.std(axis=0) + TINY
-    x, y = (x - center) / scale, (y - center) / scale
+    x, y = ((z - x.mean(axis=0)) / (x.std(axis=0) + TINY) for z in (x, y))
     root = np.linalg.cholesky(x.T @ x / len(x) + 1e-6 * np.eye(x.shape[1]))
     inverse, lagged = np.linalg.inv(root), x.T @ y / len(x)
     # Both orders are averaged: a sweep is reversible, but for the order of its parts
@@ -217,16 +211,12 @@ class Jumps:
         if not self.block:
             x = self.proposal.draw(rng, BLOCK * self.chains)
             with np.errstate(all="ignore"):  # far out anything may overflow
-                weight = self.log_weight(unpack(x, self.number), x)
-            shape = BLOCK, self.chains
-            self.block = list(zip(x.reshape(*shape, -1), weight.reshape(shape)))
+                weight = self.log_weight(unpack(x, self.number), x).reshape(BLOCK, -1)
+            self.block = list(zip(x.reshape(*weight.shape, -1), weight))
         return self.block.pop()
 
     def __call__(self, before: State, state: State, tuning: bool, rng) -> State:
-        """The state after the jumps of a sweep, which came from the state before.
-
-        Both come sorted.
-        """
+        """The state after jumps that follow a sweep; all states are sorted."""
         if tuning:
             self.learn(before, state, rng)
         elif not self.fixed:
@@ -257,6 +247,10 @@ class Jumps:
     def attrs(self) -> dict:
         """Attributes of draws: jumps a sweep, and `longest` of all chains."""
         return dict(jumps=self.rate, refused=int(self.longest.max()))
+
+    def stuck(self, draws: int) -> bool:
+        """Whether a chain refused all jumps for over a fifth of so many draws."""
+        return bool(self.longest.max() > STUCK * draws)
 
     def learn(self, before, after, rng):
         """Learn from the states before and after a sweep of tuning."""

@@ -22,12 +22,16 @@ WIDTH_SHAPE, RATE_SHAPE, RATE_FACTOR = 2.0, 0.2, 10
 
 @dataclass
 class State:
-    """Weights, means and widths, (chains, k) each, and numbers of them, (chains,)."""
+    """Weights, means and widths, (chains, k) each, and numbers of them, (chains,).
+
+    occupied : after a sweep, whether clusters hold points, (chains, k)
+    """
 
     p: np.ndarray
     means: np.ndarray
     sd: np.ndarray
     number: np.ndarray
+    occupied: np.ndarray | None = None
 
     @property
     def exists(self) -> np.ndarray:
@@ -35,11 +39,9 @@ class State:
 
     def taken(self, order: np.ndarray) -> State:
         """The state with its clusters in another order, (chains, k)."""
+        arrays = {name: x for name, x in vars(self).items() if np.ndim(x) == 2}
         rows = np.arange(len(order))[:, None]
-        return State(
-            self.p[rows, order], self.means[rows, order], self.sd[rows, order],
-            self.number,
-        )  # fmt: skip
+        return replace(self, **{name: x[rows, order] for name, x in arrays.items()})
 
     def sorted(self) -> State:
         """The state with its clusters in the order of their means."""
@@ -49,15 +51,14 @@ class State:
         """The state with room for so many clusters a chain."""
         if self.p.shape[1] == width:
             return self
-        return State(
-            resized(self.p, width), resized(self.means, width),
-            resized(self.sd, width, 1.0), self.number,
-        )  # fmt: skip
+        arrays = {name: x for name, x in vars(self).items() if np.ndim(x) == 2}
+        new = {name: resized(x, width, name == "sd") for name, x in arrays.items()}
+        return replace(self, **new)
 
 
-def resized(x, width, value=0.0):
+def resized(x, width, value=0):
     """An array (chains, k) with its first so many columns, new ones of that value."""
-    new = np.full((len(x), max(0, width - x.shape[1])), value)
+    new = np.full((len(x), max(0, width - x.shape[1])), value, x.dtype)
     return np.concatenate([x[:, :width], new], axis=1)
 
 
@@ -407,10 +408,10 @@ def as_dataset(draws: list, prior: Prior, column: Column) -> xr.Dataset:
     """Draws of `Chains.draw` in the data's units, with dims chain, draw and cluster."""
     import xarray as xr
 
-    largest = max(state.p.shape[1] for state, _ in draws)
-    shape = (len(draws[0][1]), len(draws), largest)
+    largest = max(state.p.shape[1] for state in draws)
+    shape = (len(draws[0].p), len(draws), largest)
     p, means, sd = (np.full(shape, np.nan) for _ in range(3))
-    for i, (state, _) in enumerate(draws):
+    for i, state in enumerate(draws):
         exists, k = state.exists, state.p.shape[1]
         for whole, x in zip((p, means, sd), (state.p, state.means, state.sd)):
             whole[:, i, :k] = np.where(exists, x, np.nan)
@@ -420,9 +421,11 @@ def as_dataset(draws: list, prior: Prior, column: Column) -> xr.Dataset:
     if not prior.own_widths:
         variables["sd"] = (dims[:2], sd[..., 0])
     if prior.unknown:
-        number = np.array([state.number for state, _ in draws]).T
-        variables["k"] = (dims[:2], number)
-        variables["occupied"] = (dims[:2], np.array([filled for _, filled in draws]).T)
+        for name, number in (
+            ("k", [state.number for state in draws]),
+            ("occupied", [state.occupied.sum(axis=1) for state in draws]),
+        ):
+            variables[name] = (dims[:2], np.array(number).T)
     coords = {name: np.arange(n) for name, n in zip(dims, shape)}
     attrs = dict(places=len(column.count), points=column.size, step=column.step)
     return xr.Dataset(variables, coords, attrs)

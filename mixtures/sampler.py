@@ -116,8 +116,8 @@ def draw_widths(model, count, squares, beta, rng):
     return 1 / np.sqrt(np.maximum(inverse, TINY)) * np.ones_like(squares)
 
 
-def sweep(model: Model, state: State, rng: np.random.Generator):
-    """One sweep over all full conditionals, and how many clusters held points."""
+def sweep(model: Model, state: State, rng: np.random.Generator) -> State:
+    """One sweep over all full conditionals."""
     prior, exists, beta = model.prior, state.exists, None
     count, total, square = draw_categories(model, state, rng)
     if prior.own_widths:
@@ -141,7 +141,7 @@ def sweep(model: Model, state: State, rng: np.random.Generator):
     moved = means - old
     squares = square - 2 * moved * (total - count * old) + count * moved**2
     sd = draw_widths(model, count, np.maximum(squares, 0), beta, rng)
-    return State(p, means, sd, state.number), (count > 0).sum(axis=1)
+    return State(p, means, sd, state.number, count > 0)
 
 
 def pairs(x):
@@ -290,8 +290,8 @@ def starting_state(model: Model, chains: int, rng: np.random.Generator) -> State
     return State(np.where(exists, np.maximum(share, TINY), 0), means, sd, number)
 
 
-def step(model: Model, state: State, moves: int, rng: np.random.Generator):
-    """What chains do between two draws; returns the state and the numbers of occupied.
+def step(model: Model, state: State, moves: int, rng: np.random.Generator) -> State:
+    """What chains do between two draws.
 
     To sample in another way, put another function in its place.
     """
@@ -308,31 +308,26 @@ class Chains:
     clusters always.
     """
 
-    def __init__(
-        self, model: Model, chains: int, rng, ordered: bool = True, jumps: bool = False
-    ):
+    def __init__(self, model: Model, chains: int, rng, ordered=True, jumps=False):
         self.model, self.rng, self.ordered = model, rng, ordered
         self.state, self.interrupted = starting_state(model, chains, rng), False
         known = not model.prior.unknown and model.prior.largest > 1
         self.jumps = Jumps(model, chains) if jumps and ordered and known else None
 
     def draw(self, sweeps: Iterable, tuning: bool = False) -> list:
-        """Pairs of a state and its numbers of occupied clusters, one a sweep.
-
-        Interrupted, it returns what was drawn.
-        """
+        """The states of all chains, one a sweep; interrupted, those that were drawn."""
         draws, self.interrupted, jumps = [], True, self.jumps
         with suppress(KeyboardInterrupt):
             for i, _ in enumerate(sweeps):
                 looking = tuning and i < LOOK
                 moves = MOVES if self.model.prior.unknown else looking * (i % 2)
                 moves *= not (jumps and jumps.trial)
-                state, occupied = step(self.model, self.state, moves, self.rng)
+                state = step(self.model, self.state, moves, self.rng)
                 state = state.sorted() if self.ordered else state
                 if jumps:
                     state = jumps(self.state, state, tuning, self.rng)
                 self.state = state
-                draws.append((self.state, occupied))
+                draws.append(state)
             self.interrupted = False
         return draws
 
@@ -386,8 +381,8 @@ def gibbs(
     ordered : bool
         Whether to sort the clusters of each draw by their means.
     jumps : bool
-        Whether to propose whole states, too, as learned while tuning, where that pays:
-        see `Jumps`. They need an order and a known number.
+        Whether to propose whole states learned while tuning, where that pays, too: of
+        a known number of clusters, and ordered.
     places : int
         About how many values are told apart, see `as_column`.
     random_seed : int
@@ -429,7 +424,6 @@ def gibbs(
     if len(kept) < draws:
         print(f"stopped after {len(kept):,} of {draws:,} draws a chain")
     drawn = as_dataset(kept, prior, column)
-    if sampler.jumps:
-        drawn.attrs.update(sampler.jumps.attrs)
+    drawn.attrs |= sampler.jumps.attrs if sampler.jumps else {}
     drawn.attrs["sampling_time"] = time.perf_counter() - begin
     return drawn

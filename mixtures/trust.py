@@ -16,7 +16,7 @@ from .model import Prior, as_dataset, falling_prior, model_of, prior_of
 from .posterior import relabeled
 from .sampler import Chains
 
-TUNE = 500  # sweeps
+TUNE, TUNE_OF_NUMBER = 500, 300  # sweeps; those of an unknown number cost the more
 FIRST_LOOK = 500  # sweeps after tuning; each further look comes with a third more
 FORGOTTEN = 3  # of so many sweeps the first: chains may have been on their way still
 KEPT = 1_000  # draws a chain, at most about two times that
@@ -37,6 +37,7 @@ class Run:
     trusted: bool
     prior: Prior  # in the data's units
     interrupted: bool = False
+    stuck: bool = False  # a chain refused all its jumps for long
 
 
 class Clock:
@@ -84,8 +85,9 @@ def sample_until_trusted(chains, prior, column, clock, reported, decided) -> Run
     kept: list = []
     wanted, of_chains = FIRST_LOOK, (prior, column, reported)
     begin = time.monotonic()
-    tuned = chains.draw(clock.sweeps(TUNE), tuning=True)
-    over, run = len(tuned) < TUNE, None
+    tune = TUNE_OF_NUMBER if prior.unknown else TUNE
+    tuned = chains.draw(clock.sweeps(tune), tuning=True)
+    over, run = len(tuned) < tune, None
     try:
         now = time.monotonic()
         if not over and now + 1.5 * (now - begin) > clock.end:
@@ -97,6 +99,8 @@ def sample_until_trusted(chains, prior, column, clock, reported, decided) -> Run
                 break
             over = len(kept) < wanted
             run = clock.timed(looked_at, kept, *of_chains)
+            run.stuck = chains.jumps is not None and chains.jumps.stuck(len(kept))
+            run.trusted = run.trusted and not run.stuck
             over = over or run.trusted or decided(run.all_draws)
             wanted = 4 * wanted // 3
     except KeyboardInterrupt:  # while it looked
@@ -126,7 +130,7 @@ def sampled(column, clusters, own_widths, largest, seconds, rng):
     def run(chains, seconds, reported, decided=lambda draws: False, **number):
         prior = prior_of(column, own_widths=own_widths, **number)
         clock = Clock(begin, seconds, bar)
-        chains = Chains(model_of(column, prior), chains, rng)
+        chains = Chains(model_of(column, prior), chains, rng, jumps=True)
         return sample_until_trusted(chains, prior, column, clock, reported, decided)
 
     def leans(draws):

@@ -108,6 +108,11 @@ def doubt_of_clusters(run, column, seconds, known):
     short = shortage(run, "the clusters", seconds, otherwise)
     if judged.flaw == STAND_STILL or length < FEW:
         return f"{short}."
+    if judged.trusted:
+        return (
+            "a chain refused all jumps for over a fifth of its draws, so it may be "
+            f"where no other has been: give it more `seconds`, say {10 * seconds:g}."
+        )
     draws = run.draws.isel(draw=slice(None, None, 1 + length // 400))
     density = log_density(draws, column)
     agreed = convergence(density.to_dataset(name="density")).trusted

@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.special import beta
 
 import mixtures as mx
-from mixtures import posterior, trust
+from mixtures import jumps, posterior, trust
 from mixtures.data import places_to_look
 
 
@@ -83,6 +83,12 @@ def test_what_never_moves_is_certain():
     found = mx.fit(np.r_[5 + 1e-3 * rng().standard_normal(199), 100.0])
     assert found.trusted and "2 clusters" in found.verdict, found.verdict
     assert found.clusters["weight"][1] == pytest.approx(2 / 202, rel=0.1)
+
+
+def test_a_chain_that_refuses_all_jumps_is_a_reason_not_to_trust(monkeypatch):
+    monkeypatch.setattr(jumps.Jumps, "stuck", lambda self, draws: draws >= 500)
+    fit = mx.fit(TWO, 2, seconds=5)
+    assert not fit.trusted and "refused all jumps" in fit.verdict
 
 
 def test_no_number_over_the_largest_of_all_is_asked_for():

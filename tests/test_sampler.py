@@ -125,7 +125,7 @@ def jumped(model, state, rng):
 
 
 STEPS = {
-    "sweep": lambda *given: sampler.sweep(*given)[0],
+    "sweep": sampler.sweep,
     "moves": lambda model, state, rng: sampler.split_and_merge(model, state, 4, rng),
     "jumps": jumped,
 }
@@ -168,7 +168,7 @@ def test_the_truth_has_a_uniform_rank(name, with_jumps, sets=400, thin=25, ranks
     if with_jumps:  # hardly any, of a proposal for all data sets together
         chains.jumps.rate = 10
     kept = chains.draw(range(thin * ranks))[thin - 1 :: thin]
-    drawn = [statistics(y, state) for state, _ in kept]
+    drawn = [statistics(y, state) for state in kept]
     for quantity, true in statistics(y, truth).items():
         each = np.array([x.get(quantity, 0 * true) for x in drawn])
         ties = ((each == true).sum(axis=0) + 1) * rng.random(sets)
@@ -192,6 +192,33 @@ def test_what_is_proposed_is_fixed_when_tuning_ends():
         proposals.append((chains.jumps.proposal, chains.jumps.rate))
     assert len(set(proposals[:4])) == 3 and len(set(proposals[3:])) == 1
     assert proposals[-1][1] > 0 and not chains.jumps.seen
+
+
+def test_jumps_meet_modes_that_no_sweep_crosses():
+    """Three groups, mirrored, as two clusters: by symmetry both modes have a half."""
+    r = np.random.default_rng(2)
+    y = np.r_[r.normal(20, 1, 60), r.normal(0, 1, 30)]
+    settings = dict(chains=16, draws=800, tune=400, random_seed=1)
+    plain, share = (
+        (gibbs(np.r_[y, -y], 2, jumps=x, **settings).means[..., 0] < -15).mean("draw")
+        for x in (False, True)
+    )
+    assert set(plain.values) == {0, 1}
+    # jumps forget in a few sweeps: 12,800 draws are worth a thousand and more
+    assert abs(share.mean() - 0.5) < 0.08 and abs(share - 0.5).max() < 0.3
+
+
+def test_jumps_that_are_refused_are_counted():
+    column = as_column(np.random.default_rng(1).normal([-3, 3], 1, (50, 2)).ravel())
+    model = model_of(column, prior_of(column, 2))
+    chains = Chains(model, 4, np.random.default_rng(0), jumps=True)
+    chains.draw(range(101), tuning=True)
+    chains.draw(range(1))
+    away = replace(chains.jumps.proposal, mean=100 + chains.jumps.proposal.mean)
+    chains.jumps.proposal, chains.jumps.block, chains.jumps.rate = away, [], 1 / 2
+    chains.draw(range(40))
+    assert chains.jumps.attrs == dict(jumps=0.5, refused=40)
+    assert chains.jumps.stuck(199) and not chains.jumps.stuck(200)
 
 
 Y = np.random.default_rng(1).normal([0, 0, 8], [1, 1, 2], (101, 3)).ravel()

@@ -26,9 +26,10 @@ def sweeps(monkeypatch):
         chains, k = len(state.p), model.prior.largest
         x, number = np.ones((chains, k)), np.full(chains, k)
         occupied = sweeps.occupied[sweeps.done % len(sweeps.occupied)]
-        state = State(x / k, sweeps.done * x, x, number)
+        occupied = np.arange(k) < np.full((chains, 1), occupied)
+        state = State(x / k, sweeps.done * x, x, number, occupied)
         sweeps.done += 1
-        return state, np.full(chains, occupied)
+        return state
 
     def judge(draws):
         if sweeps.done not in sweeps.looks:
