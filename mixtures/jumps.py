@@ -232,9 +232,9 @@ class Jumps:
         weight, jumped = self.log_weight(state, x), np.zeros(self.chains, bool)
         for _ in range(max(1, int(self.rate))):
             new, new_weight = self.proposed(rng)
-            yes = np.log(rng.random(self.chains)) < new_weight - weight
-            x[yes], weight = new[yes], np.where(yes, new_weight, weight)
-            jumped |= yes
+            accept = np.log(rng.random(self.chains)) < new_weight - weight
+            x[accept], weight = new[accept], np.where(accept, new_weight, weight)
+            jumped |= accept
         self.refused = np.where(jumped, 0, self.refused + max(1, round(1 / self.rate)))
         self.longest = np.maximum(self.longest, self.refused)
         jumped, new = jumped[:, None], unpack(x, self.number)

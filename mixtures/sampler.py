@@ -222,7 +222,7 @@ def log_split_ratio(own_widths, share, away, total, size):
 def split_and_merge(model: Model, state: State, moves: int, rng) -> State:
     """Moves of all chains: a split or a merge, or one after the other if k is known."""
     prior, number = model.prior, state.number
-    how, all_chains = (prior.own_widths, rng), np.ones(len(number), bool)
+    own_widths, all_chains = prior.own_widths, np.ones(len(number), bool)
     state = state.resized(min(number.max() + moves, prior.largest))
     x = np.array([state.p, state.means, state.sd**2])
 
@@ -235,22 +235,28 @@ def split_and_merge(model: Model, state: State, moves: int, rng) -> State:
         for _ in range(moves):
             if prior.unknown:
                 grow = rng.random(len(number)) < 0.5
-                new, new_pair, log_ratio = propose(x, number, pair, grow, *how)
+                new, new_pair, log_ratio = propose(
+                    x, number, pair, grow, own_widths, rng
+                )
                 other = number + np.where(grow, 1, -1)
             else:
-                merged, at, back = propose(x, number, pair, ~all_chains, *how)
-                split = propose(merged, number - 1, at, all_chains, *how)
-                new, new_pair, there = split
-                log_ratio = back + there
+                merged, new_pair, log_ratio = propose(
+                    x, number, pair, ~all_chains, own_widths, rng
+                )
+                new, new_pair, log_ratio_of_split = propose(
+                    merged, number - 1, new_pair, all_chains, own_widths, rng
+                )
+                log_ratio += log_ratio_of_split
                 other = np.where(number > 1, number, 0)
             possible = (other > 0) & (other <= prior.largest)
             other = np.where(possible, other, number)
             after = log_target(new, other)
             odds = after - value + log_ratio
-            yes = possible & (np.log(rng.random(len(number))) < odds)
-            number, value = np.where(yes, other, number), np.where(yes, after, value)
-            x = np.where(yes[:, None], new, x)
-            pair = np.where(yes[:, None, None], new_pair, pair)
+            accept = possible & (np.log(rng.random(len(number))) < odds)
+            number = np.where(accept, other, number)
+            value = np.where(accept, after, value)
+            x = np.where(accept[:, None], new, x)
+            pair = np.where(accept[:, None, None], new_pair, pair)
     return State(x[0], x[1], np.sqrt(x[2]), number).resized(number.max())
 
 
@@ -418,12 +424,12 @@ def gibbs(
     prior = prior_of(column, k, priors, own_widths, min_weight, concentration)
     sampler = Chains(model_of(column, prior), chains, rng, ordered, jumps)
     sampler.draw(with_bar(tune, "tuning"), tuning=True)
-    kept = [] if sampler.interrupted else sampler.draw(with_bar(draws, "sampling"))
-    if not kept:
+    states = [] if sampler.interrupted else sampler.draw(with_bar(draws, "sampling"))
+    if not states:
         raise KeyboardInterrupt("stopped before the first draw")
-    if len(kept) < draws:
-        print(f"stopped after {len(kept):,} of {draws:,} draws a chain")
-    drawn = as_dataset(kept, prior, column)
+    if len(states) < draws:
+        print(f"stopped after {len(states):,} of {draws:,} draws a chain")
+    drawn = as_dataset(states, prior, column)
     drawn.attrs |= sampler.jumps.attrs if sampler.jumps else {}
     drawn.attrs["sampling_time"] = time.perf_counter() - begin
     return drawn

@@ -64,14 +64,14 @@ class Clock:
         return result
 
 
-def looked_at(kept, prior, column, reported) -> Run:
+def looked_at(states, prior, column, reported) -> Run:
     """The `Run` of draws so far."""
-    later = kept[len(kept) // FORGOTTEN :]
+    later = states[len(states) // FORGOTTEN :]
     all_draws = as_dataset(later[:: 1 + len(later) // KEPT], prior, column)
     draws = reported(all_draws)
     alone = draws.sizes.get("cluster") == 1  # then its weight is one
     judged = convergence(draws.drop_vars("p") if alone else draws)
-    trusted = len(kept) >= FIRST_LOOK and judged.trusted
+    trusted = len(states) >= FIRST_LOOK and judged.trusted
     return Run(all_draws, draws, judged, trusted, prior)
 
 
@@ -82,7 +82,7 @@ def sample_until_trusted(chains, prior, column, clock, reported, decided) -> Run
     reported : a function of draws that returns those that have to agree
     decided : a function of draws that tells if more of them would change nothing
     """
-    kept: list = []
+    states: list = []
     wanted, of_chains = FIRST_LOOK, (prior, column, reported)
     begin = time.monotonic()
     tune = TUNE_OF_NUMBER if prior.unknown else TUNE
@@ -94,27 +94,27 @@ def sample_until_trusted(chains, prior, column, clock, reported, decided) -> Run
             # the first look may be the last one: how long does it take?
             clock.timed(looked_at, tuned, *of_chains)
         while not over:
-            kept += chains.draw(clock.sweeps(wanted - len(kept)))
-            if chains.interrupted or len(kept) < FEW:
+            states += chains.draw(clock.sweeps(wanted - len(states)))
+            if chains.interrupted or len(states) < FEW:
                 break
-            over = len(kept) < wanted
-            run = clock.timed(looked_at, kept, *of_chains)
-            run.stuck = chains.jumps is not None and chains.jumps.stuck(len(kept))
+            over = len(states) < wanted
+            run = clock.timed(looked_at, states, *of_chains)
+            run.stuck = chains.jumps is not None and chains.jumps.stuck(len(states))
             run.trusted = run.trusted and not run.stuck
             over = over or run.trusted or decided(run.all_draws)
             wanted = 4 * wanted // 3
     except KeyboardInterrupt:  # while it looked
         chains.interrupted = True
     if chains.interrupted or run is None:
-        if not (kept or tuned):
+        if not (states or tuned):
             raise KeyboardInterrupt("stopped before the first draw")
-        drawn = kept if len(kept) >= FEW else (tuned + kept)[-FEW:]  # quickly
+        drawn = states if len(states) >= FEW else (tuned + states)[-FEW:]  # quickly
         run = looked_at(drawn, *of_chains)
         run.trusted, run.interrupted = False, chains.interrupted
     return run
 
 
-def leaning(draws, largest):
+def share_at_largest(draws, largest):
     """In all chains at least this share of draws occupies the largest number."""
     return (draws["occupied"] == largest).mean("draw").min()
 
@@ -124,7 +124,7 @@ def sampled(column, clusters, own_widths, largest, seconds, rng):
 
     Arguments as in `fit`, but for the column and the random numbers.
     """
-    begin, at, number_run = time.monotonic(), places_to_look(column), None
+    begin, number_run = time.monotonic(), None
     arviz()  # it takes a second to import, but once
 
     def run(chains, seconds, reported, decided=lambda draws: False, **number):
@@ -134,7 +134,10 @@ def sampled(column, clusters, own_widths, largest, seconds, rng):
         return sample_until_trusted(chains, prior, column, clock, reported, decided)
 
     def leans(draws):
-        return leaning(draws, largest) > LEANS
+        return share_at_largest(draws, largest) > LEANS
+
+    def clusters_of(draws):
+        return relabeled(draws, places_to_look(column))
 
     with tqdm(total=int(seconds), delay=3, leave=False, unit="s") as bar:
         if clusters is None and largest > 1:
@@ -146,9 +149,8 @@ def sampled(column, clusters, own_widths, largest, seconds, rng):
             look = time.monotonic() - begin + TIME_OF_TABLE * seconds
             settled = number_run.trusted and clusters < largest
             seconds = max(seconds, look) if settled else look
-        one = dict(k=int(clusters or 1), concentration=1)
-        named = run(CHAINS, seconds, lambda draws: relabeled(draws, at), **one)
-        return named, number_run
+        prior = dict(k=int(clusters or 1), concentration=1)
+        return run(CHAINS, seconds, clusters_of, **prior), number_run
 
 
 def number_table(run: Run) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from .diagnostics import (
     convergence,
 )
 from .posterior import log_components, log_density
-from .trust import leaning
+from .trust import share_at_largest
 
 FEW = 300  # draws, of which alone nothing is told: no run of 500 sweeps keeps so few
 LONG = (60, 600)  # seconds, after which chains that are elsewhere will hardly meet
@@ -49,54 +49,54 @@ def seconds_needed(judged, seconds):
     return float(f"{needed:.2g}")
 
 
-def too_short(judged, what, seconds):
+def too_short(judged, quantity, seconds):
     """That the time was up, and how much will do: a sentence without its end."""
     needed = seconds_needed(judged, seconds)
     state, enough = "before the chains had drawn enough", judged.ess >= SMALLEST_ESS
     if enough and round(judged.r_hat, 3) <= LARGEST_R_HAT and not judged.trusted:
         state = "while it still hung on how many draws are forgotten what is said"
-    told = f" {judged.in_figures}"
+    figures = f" {judged.in_figures}"
     if not np.isfinite(judged.r_hat * judged.ess):  # of a few draws
-        needed, told = max(10 * seconds, LONG[0]), ""
+        needed, figures = max(10 * seconds, LONG[0]), ""
     advice = f"give it more `seconds`, say {needed:g}"
-    return f"the time was up {state} of {what}{told}: {advice}"
+    return f"the time was up {state} of {quantity}{figures}: {advice}"
 
 
-def disagreement(judged, what, seconds, otherwise):
+def disagreement(judged, quantity, seconds, otherwise):
     """That chains are elsewhere, and what to do: a sentence without its end.
 
     otherwise : what to do if more time is of no use
     """
-    told = f"the chains do not agree on {what} {judged.in_figures}"
+    reason = f"the chains do not agree on {quantity} {judged.in_figures}"
     if judged.flaw == STAND_STILL:
-        told = f"of {what} {judged.flaw.partition(';')[0]}"
+        reason = f"of {quantity} {judged.flaw.partition(';')[0]}"
     longer = [x for x in LONG if x > seconds]
     if longer:
-        return f"{told}: give it more `seconds`, say {longer[0]}, or {otherwise}"
-    return f"{told}, and more time will hardly help: {otherwise}"
+        return f"{reason}: give it more `seconds`, say {longer[0]}, or {otherwise}"
+    return f"{reason}, and more time will hardly help: {otherwise}"
 
 
-def shortage(run, what, seconds, otherwise):
+def too_little(run, quantity, seconds, otherwise):
     """That draws are too few or do not agree, and what to do: without its end."""
     judged = run.convergence
     if judged.r_hat < APART or run.draws.sizes["draw"] < FEW:
-        return too_short(judged, what, seconds)
-    return disagreement(judged, what, seconds, otherwise)
+        return too_short(judged, quantity, seconds)
+    return disagreement(judged, quantity, seconds, otherwise)
 
 
 def doubt_of_number(run, number, seconds):
     """Why the number of clusters cannot be trusted: a sentence, or none."""
     largest = number.index[-1]
     leans = number["probability"][largest] > 0.05
-    if leans and (run.trusted or leaning(run.draws, largest) > 0.05):
-        what_to_do = f"raise `largest`, to {min(99, 2 * largest)} for example."
+    if leans and (run.trusted or share_at_largest(run.draws, largest) > 0.05):
+        advice = f"raise `largest`, to {min(99, 2 * largest)} for example."
         if largest == 99:
-            what_to_do = "normal distributions do not describe this column."
-        return f"the number leans on the largest allowed, {largest}: {what_to_do}"
+            advice = "normal distributions do not describe this column."
+        return f"the number leans on the largest allowed, {largest}: {advice}"
     if run.trusted:
         return ""
     otherwise = "report that this column does not tell the number"
-    return shortage(run, "the number of clusters", seconds, otherwise) + "."
+    return too_little(run, "the number of clusters", seconds, otherwise) + "."
 
 
 def doubt_of_clusters(run, column, seconds, known):
@@ -105,7 +105,7 @@ def doubt_of_clusters(run, column, seconds, known):
         return ""
     judged, length = run.convergence, run.draws.sizes["draw"]
     otherwise = "try fewer `clusters`" if known else "use `number` and `together`"
-    short = shortage(run, "the clusters", seconds, otherwise)
+    short = too_little(run, "the clusters", seconds, otherwise)
     if judged.flaw == STAND_STILL or length < FEW:
         return f"{short}."
     if judged.trusted:
@@ -122,12 +122,11 @@ def doubt_of_clusters(run, column, seconds, known):
     answers = different_answers(draws, density.values, column)
     if len(answers) > 1:
         groups = ", ".join(f"{n} of log-likelihood {x:.1f}" for n, x in answers)
-        what_to_do = "leave `clusters` out, and the number is looked for"
+        advice = "leave `clusters` out, and the number is looked for"
         if not known:
-            what_to_do = "use `number` and `together`, which hang on none of them"
+            advice = "use `number` and `together`, which hang on none of them"
         return (
-            f"the chains found {len(answers)} different answers ({groups}): "
-            f"{what_to_do}."
+            f"the chains found {len(answers)} different answers ({groups}): {advice}."
         )
     if agreed:
         return (
@@ -147,14 +146,14 @@ def doubt(column, run, number_run, number, seconds):
 
 def answer(k, number, missing):
     """What was found: k clusters, how probable that number is, what was left out."""
-    found = f"{k} cluster{'s' * (k > 1)}"
+    text = f"{k} cluster{'s' * (k > 1)}"
     if number is not None:
         probability = number["probability"]
-        found += f", with probability {probability[k]:.2f}"
+        text += f", with probability {probability[k]:.2f}"
         others = probability.drop(k).nlargest(1)
         if others.gt(0.05).any():
-            found += f" ({others.index[0]} has {others.iloc[0]:.2f})"
-    return found + f"; {missing:,} missing left out" * bool(missing)
+            text += f" ({others.index[0]} has {others.iloc[0]:.2f})"
+    return text + f"; {missing:,} missing left out" * bool(missing)
 
 
 def verdict(column, run, number_run, number, seconds=60):
@@ -175,5 +174,5 @@ def verdict(column, run, number_run, number, seconds=60):
     if why:
         notes.append(remarks.logarithms(column))
     begin = f"Not trusted: {why} What was found:" if why else "Trusted:"
-    found = answer(run.draws.sizes["cluster"], number, column.missing)
-    return not why, " ".join(filter(None, [f"{begin} {found}.", *notes]))
+    text = answer(run.draws.sizes["cluster"], number, column.missing)
+    return not why, " ".join(filter(None, [f"{begin} {text}.", *notes]))
