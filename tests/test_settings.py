@@ -40,7 +40,7 @@ def test_runs_to_the_end_with_other_settings(short):
     for run in ("trace", "nuts"):
         assert short.evaluate(f"{run}.posterior['means'].shape") == (2, 200, 4)
     assert short.evaluate("trace.posterior['category'].shape[2]") == 200
-    assert short.evaluate("len(costs), large.draws.sizes['cluster']") == (5, 4)
+    assert short.evaluate("len(costs), large.draws.sizes['cluster']") == (7, 4)
 
 
 def test_samples_where_processes_do_not_fork(short):
