@@ -402,7 +402,8 @@ def gibbs(
         that hold points; of clusters that a draw has not, the rest is NaN. Its
         attributes are points, places, step, sampling_time in seconds, jumps a sweep and
         refused, the most draws in a row in which a chain refused all jumps.
-        Interrupted, it has what was drawn.
+        Interrupted, it has what was drawn. ArviZ from 1.0 on takes it as
+        `arviz.convert_to_datatree(draws)`.
 
     Raises
     ------

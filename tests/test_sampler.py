@@ -9,6 +9,7 @@ the rank of the truth among their draws is uniform: Talts and others, arXiv 1804
 
 from dataclasses import replace
 
+import arviz
 import numpy as np
 import pandas as pd
 import pytest
@@ -219,6 +220,13 @@ def test_jumps_that_are_refused_are_counted():
     chains.draw(range(40))
     assert chains.jumps.attrs == dict(jumps=0.5, refused=40)
     assert chains.jumps.stuck(199) and not chains.jumps.stuck(200)
+
+
+def test_arviz_takes_the_draws():
+    new = hasattr(arviz, "convert_to_datatree")  # from 1.0 on
+    convert = arviz.convert_to_datatree if new else arviz.convert_to_inference_data
+    summary = arviz.summary(convert(gibbs(Y, 2, **SHORT)), var_names=["means"])
+    assert list(summary.index) == ["means[0]", "means[1]"]
 
 
 Y = np.random.default_rng(1).normal([0, 0, 8], [1, 1, 2], (101, 3)).ravel()
