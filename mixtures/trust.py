@@ -16,7 +16,8 @@ from .model import Prior, as_dataset, falling_prior, model_of, prior_of
 from .posterior import relabeled
 from .sampler import Chains
 
-TUNE, TUNE_OF_NUMBER = 500, 300  # sweeps; those of an unknown number cost the more
+TUNE = 500  # sweeps
+FEW_VALUES, TUNE_OF_FEW = 10_000, 300  # of an unknown number, where sweeps cost more
 FIRST_LOOK = 500  # sweeps after tuning; each further look comes with a third more
 FORGOTTEN = 3  # of so many sweeps the first: chains may have been on their way still
 KEPT = 1_000  # draws a chain, at most about two times that
@@ -85,7 +86,8 @@ def sample_until_trusted(chains, prior, column, clock, reported, decided) -> Run
     states: list = []
     wanted, of_chains = FIRST_LOOK, (prior, column, reported)
     begin = time.monotonic()
-    tune = TUNE_OF_NUMBER if prior.unknown else TUNE
+    few = prior.unknown and column.size < FEW_VALUES
+    tune = TUNE_OF_FEW if few else TUNE
     tuned = chains.draw(clock.sweeps(tune), tuning=True)
     over, run = len(tuned) < tune, None
     try:

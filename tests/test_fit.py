@@ -79,6 +79,12 @@ def test_one_group_is_one_cluster_and_trusted():
     assert (found.clusters.filter(like="weight") == 1).all(axis=None)
 
 
+def test_a_million_values_are_as_soon_trusted_as_few():
+    """Chains that start with ten clusters would stay there, were all values at once."""
+    fit = mx.fit(rng().standard_normal(10**6))
+    assert fit.trusted and len(fit.clusters) == 1, fit.verdict
+
+
 def test_what_never_moves_is_certain():
     found = mx.fit(np.r_[5 + 1e-3 * rng().standard_normal(199), 100.0])
     assert found.trusted and "2 clusters" in found.verdict, found.verdict
