@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from .values import TOO_LARGE, checked_values, refuse, unit_of
+
 PLACES = 400  # about how many values of a column are told apart
 FINE_CELLS = 2**14  # of the grid on which long arrays are counted
 COUNTED_WHOLE = 200_000  # values that are counted exactly rather than on that grid
+REPEATED = 10_000_000  # values that come with their counts and are written out
 LARGEST = 1e300  # of which a float still holds multiples and sums
-TOO_LARGE = "The values of data are too large for a computer: rescale them."
-FEW_DIFFERENT = 8  # values: all even by chance, one column in 256
+FEW_DISTINCT = 8  # values: all even by chance, one column in 256
 FAR = 1e6  # times the distance of the rest: a value there stands for something else
 SMALLEST_CODE = 99  # in size, of numbers that are written for what is missing
 
@@ -29,6 +31,7 @@ class Column:
     low, high : smallest and largest value, in the data's units
     step : the resolution of the values, in the data's units (see `resolution`)
     missing : number of values that were left out
+    unit : of the values, if it is known
     """
 
     count: np.ndarray
@@ -41,6 +44,7 @@ class Column:
     high: float
     step: float
     missing: int = 0
+    unit: str = ""
 
     @property
     def narrowest(self):
@@ -83,60 +87,9 @@ class Column:
         )
 
 
-def checked_values(data):
-    """A column as floats, shape (n,), NaN where a value is missing.
-
-    data : array, list, Series or other column of numbers, shape (n,); what its `mask`
-        covers is missing
-    Raises ValueError, with what to do, unless it is one column of real numbers.
-    """
-    try:
-        shape = np.shape(data)
-        if len(shape) != 1:
-            raise ValueError(f"it has shape {shape} instead of (n,)")
-        mask = getattr(data, "mask", None)  # of astropy's; pandas' is a method
-        if getattr(mask, "shape", None) == shape:
-            data = pd.Series(np.asarray(data)).mask(np.asarray(mask))
-        series = pd.Series(data).reset_index(drop=True)
-    except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
-        what = str(error).partition("\n")[0].rstrip(".")
-        raise ValueError(f"data is not one column of numbers: {what}.") from None
-    types = pd.api.types
-    kind = types.infer_dtype(series, skipna=True)
-    numbers = ("integer", "floating", "mixed-integer-float", "decimal", "empty")
-    numeric = types.is_numeric_dtype(series) or kind in numbers
-    if not numeric or types.is_bool_dtype(series) or types.is_complex_dtype(series):
-        unread = pd.to_numeric(series.astype(str), errors="coerce").isna()
-        text = series[unread & series.notna()]
-        if kind in ("string", "mixed", "mixed-integer") and not text.empty:
-            advice = 'pd.to_numeric(pd.Series(data), errors="coerce").dropna()'
-            advice = f"it, or {advice} leaves all such out"
-            if len(text) == series.count():
-                advice = "all of them, none is a number"
-            raise ValueError(
-                f"data[{text.index[0]}] is {text.iloc[0]!r}, which is no number: mend "
-                f"{advice}."
-            )
-        advice = "take the numbers that were measured"
-        if kind == "categorical":
-            advice = "data.astype(float) makes numbers of categories that are such"
-        if kind == "string" or kind.startswith("mixed"):
-            advice = "pd.to_numeric(data) makes numbers of them"
-        raise ValueError(f"The values of data are not numbers but {kind}: {advice}.")
-    try:
-        values = series.to_numpy(dtype=float, na_value=np.nan)
-    except OverflowError:  # whole numbers of any length
-        raise ValueError(TOO_LARGE) from None
-    infinite = np.flatnonzero(np.isinf(values))
-    if infinite.size:
-        i = infinite[0]
-        raise ValueError(f"data[{i}] is {values[i]}: leave infinite values out.")
-    return values
-
-
-def combined(parts, labels):
-    """Merge places of one label, labels being in order: (3, places) to (3, fewer)."""
-    count, mean, sd = parts
+def pooled(places, labels):
+    """Places with those of one label as one, labels being in order: (3, fewer)."""
+    count, mean, sd = places
     first = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))
     total = np.add.reduceat(count, first)
     offset = mean[first]  # sums about a value nearby keep their digits
@@ -159,30 +112,35 @@ def stretched(values, center, spread):
     return np.arcsinh((values - center) / spread)
 
 
-def merged(parts, most):
-    """At most `most` places of (3, places), or up to 2 * `most` if they are exact.
+def at_most(places, most):
+    """At most so many places of (3, places), or up to twice as many if they are exact.
 
     Half of the budget goes by the number of points and half by the stretch of values.
     """
-    parts = parts[:, np.argsort(parts[1], kind="stable")]
-    same = np.cumsum(np.diff(parts[1], prepend=parts[1, :1]) > 0)
-    parts = combined(parts, same)
-    count, mean, sd = parts
+    places = places[:, np.argsort(places[1], kind="stable")]
+    same = np.cumsum(np.diff(places[1], prepend=places[1, :1]) > 0)
+    places = pooled(places, same)
+    count, mean, sd = places
     if len(count) <= 2 * most and not sd.any() or len(count) <= most:
-        return parts
+        return places
     share = (count.cumsum() - count / 2) / count.sum()
     low, center, high = np.interp([0.1, 0.5, 0.9], share, mean)
     stretch = stretched(mean, center, spread_of(low, high, np.ptp(mean)))
     stretch = (stretch - stretch[0]) / (stretch[-1] - stretch[0])
-    return combined(parts, np.floor(most * (1 - 1e-9) * (share + stretch) / 2))
+    return pooled(places, np.floor(most * (1 - 1e-9) * (share + stretch) / 2))
 
 
-def counted_on_grid(values, some, cells=FINE_CELLS, piece=50_000):
+def exact_places(values, counts):
+    """A place for each value, (3, places)."""
+    return np.array([counts, values, np.zeros(len(values))], dtype=float)
+
+
+def places_on_grid(values, sample, cells=FINE_CELLS, piece=50_000):
     """Places of a long array, (3, places): cells of a fine grid, in one pass.
 
-    some : a sample of the values, which give the middle and scale of the grid
+    sample : of the values, which gives the middle and scale of the grid
     """
-    low, center, high = np.quantile(some, [0.1, 0.5, 0.9])
+    low, center, high = np.quantile(sample, [0.1, 0.5, 0.9])
     spread = spread_of(low, high, np.ptp(values))
     first, last = stretched(np.array([values.min(), values.max()]), center, spread)
     sums = np.zeros((3, cells))
@@ -200,60 +158,102 @@ def counted_on_grid(values, some, cells=FINE_CELLS, piece=50_000):
     )
 
 
-def counted(values, most, blocks=1):
-    """What is kept of one of the blocks of a column, in which some values may miss.
+@dataclass
+class Tally:
+    """What a block of a column, or all of it, is reduced to.
 
-    parts : places, (3, places); some : a sample of the values; low, high : their range
-    missing : how many are NaN or infinite; without any other value the rest is empty
+    places : (3, places); sample : of the values; low, high : their range
+    missing : how many are NaN or infinite
     """
+
+    places: np.ndarray
+    sample: np.ndarray
+    low: float
+    high: float
+    missing: int
+
+
+def tally_of(values, most, blocks=1):
+    """The `Tally` of one of the blocks of a column, in which some values may miss."""
     values = np.asarray(values, dtype=float).ravel()
     missing = values.size - np.count_nonzero(np.isfinite(values))
     if missing:
         values = values[np.isfinite(values)]
-    kept = dict(parts=np.zeros((3, 0)), some=values[:0], missing=missing)
     if not values.size:
-        return kept
-    some = values[:: 1 + values.size // COUNTED_WHOLE]
-    few = some[:: 1 + some.size // (20 * most)]
-    # a copy: a view would keep all of the block in the worker's memory
-    kept.update(some=few[:: 1 + blocks * few.size // (20 * most + 1)].copy())
-    kept.update(low=values.min(), high=values.max())
-    if max(-kept["low"], kept["high"]) > LARGEST:
-        raise ValueError(TOO_LARGE)
-    different, often = np.unique(few, return_counts=True)
-    if values.size > COUNTED_WHOLE and len(different) > 2 * most:
-        heaps = different[often > max(3, len(few) / 100)]  # places of their own
-        rest = values[~np.isin(values, heaps)] if heaps.size else values
-        often = [np.count_nonzero(values == heap) for heap in heaps]
-        parts = np.array([often, heaps, np.zeros(len(heaps))])
-        parts = np.concatenate([counted_on_grid(rest, some), parts], axis=1)
+        return Tally(np.zeros((3, 0)), values[:0], np.inf, -np.inf, missing)
+    low, high = values.min(), values.max()
+    refuse(max(-low, high) > LARGEST, TOO_LARGE)
+    sample = values[:: 1 + values.size // COUNTED_WHOLE]
+    small = sample[:: 1 + sample.size // (20 * most)]
+    distinct, counts = np.unique(small, return_counts=True)
+    if values.size > COUNTED_WHOLE and len(distinct) > 2 * most:
+        heaps = distinct[counts > max(3, len(small) / 100)]  # places of their own
+        others = values[~np.isin(values, heaps)] if heaps.size else values
+        counts = [np.count_nonzero(values == heap) for heap in heaps]
+        places = places_on_grid(others, sample), exact_places(heaps, counts)
+        places = np.concatenate(places, axis=1)
     else:
         counts = pd.Series(values).value_counts(sort=False)  # linear, as sorting is not
-        parts = np.array([counts, counts.index, np.zeros(len(counts))], dtype=float)
-    kept["parts"] = merged(parts, 4 * most)
-    return kept
+        places = exact_places(counts.index, counts)
+    # a copy: a view would keep all of the block in the worker's memory
+    small = small[:: 1 + blocks * small.size // (20 * most + 1)].copy()
+    return Tally(at_most(places, 4 * most), small, low, high, missing)
 
 
-def common_divisor(different, tolerance):
+def checked_counts(counts, values):
+    """How often each of the values occurs, (n,), whole. Raises ValueError."""
+    try:
+        counts = checked_values(counts)
+    except ValueError as error:
+        raise ValueError(str(error).replace("data", "counts")) from None
+    n, expected = len(counts), len(values)
+    refuse(
+        n != expected, f"There are {n:,} counts of {expected:,} values: give as many."
+    )
+    wrong = np.flatnonzero(~((counts >= 0) & (counts % 1 == 0)))
+    if wrong.size:
+        raise ValueError(
+            f"counts[{wrong[0]}] is {counts[wrong[0]]:g}: counts say how often a value "
+            "occurs, in whole numbers. Other weights do not tell how much was measured "
+            "and how sure the answer is."
+        )
+    return counts.astype(np.int64)
+
+
+def tally_of_counts(values, counts, most):
+    """The `Tally` of values, (n,), that occur so often, (n,).
+
+    It is that of the repeated values, but of very many that would share places, in
+    which it is the more exact.
+    """
+    if counts.sum() <= REPEATED:
+        return tally_of(np.repeat(values, counts), most)
+    tally = tally_of(np.repeat(values, np.minimum(counts, 2)), most)
+    there = np.isfinite(values) & (counts > 0)
+    places = at_most(exact_places(values[there], counts[there]), 4 * most)
+    return replace(tally, places=places, missing=int(counts[np.isnan(values)].sum()))
+
+
+def common_divisor(distinct, tolerance):
     """The largest step of which all differences are multiples, or 0 if there is none.
 
     Euclid's algorithm on all gaps at once; least squares then give the step the digits
     that remainders lose. It has to be 50 times the tolerance: that nine values or more
     fit such a step by chance is then too improbable.
 
-    different : sorted values, (n,); tolerance : of what is a multiple
+    distinct : sorted values, (n,); tolerance : of what is a multiple
     """
-    unit = different[-1] - different[0]  # squares of tiny and large numbers overflow
-    away, tolerance = (different[1:] - different[0]) / unit, tolerance / unit
-    rest = np.diff(away, prepend=0)
-    step = rest.min()
+    unit = distinct[-1] - distinct[0]  # squares of tiny and large numbers overflow
+    away, tolerance = (distinct[1:] - distinct[0]) / unit, tolerance / unit
+    remainders = np.diff(away, prepend=0)
+    step = remainders.min()
     while step > 50 * tolerance:
-        rest = np.abs(rest - step * np.round(rest / step))
-        rest = rest[rest > 16 * tolerance]
-        if not rest.size:
+        remainders = np.abs(remainders - step * np.round(remainders / step))
+        remainders = remainders[remainders > 16 * tolerance]
+        if not remainders.size:
             break
-        rest = np.r_[rest, step]
-        step = rest.min()
+        remainders = np.r_[remainders, step]
+        step = remainders.min()
     if step <= 50 * tolerance:
         return 0
     for size in 2 ** np.arange(1, 1 + int(np.ceil(np.log2(away.size)))):
@@ -264,63 +264,62 @@ def common_divisor(different, tolerance):
     return float(f"{step * unit:.12g}") if exact else 0  # .01, not .00999
 
 
-def decimal_step(different, exact):
+def decimal_step(distinct, tolerance):
     """The fewest decimals that reproduce values, (n,), as a step; 0 if none do."""
-    for exponent in range(int(np.ceil(np.log10(np.abs(different).max()))), -324, -1):
+    for exponent in range(int(np.ceil(np.log10(np.abs(distinct).max()))), -324, -1):
         step = float(f"1e{exponent}")
-        if step <= 4 * exact:
+        if step <= 4 * tolerance:
             break
-        if (np.abs(different - step * np.round(different / step)) <= exact).all():
+        if (np.abs(distinct - step * np.round(distinct / step)) <= tolerance).all():
             return step
     return 0
 
 
-def resolution(different, often):
+def resolution(distinct, counts):
     """The step in which values are written, as far as a sample of them tells.
 
-    It is the common divisor of the differences between more than FEW_DIFFERENT values,
+    It is the common divisor of the differences between more than FEW_DISTINCT values,
     whatever their unit; in fewer a divisor is chance, and decimals tell. Where most
     values repeat it is at least the usual gap between neighbors, as with some halves
     among whole numbers. Where there is no divisor, it is the smallest gap if some value
     occurs twice, as in logarithms of rounded values, and otherwise what the digits of a
     float allow. Two values are one step apart.
 
-    different : its different values, sorted; often : how often each of them occurs
+    distinct : its different values, sorted; counts : how often each of them occurs
     """
-    if different.size == 2:
-        return np.ptp(different)
-    largest, gaps = np.abs(different).max(), np.sort(np.diff(different))
-    exact = min(1e-12 * largest, 1e-4 * np.ptp(different))
-    some, gaps = different[:: 1 + different.size // 1_000], gaps[gaps > exact]
-    many = different.size > FEW_DIFFERENT
+    if distinct.size == 2:
+        return np.ptp(distinct)
+    largest, gaps = np.abs(distinct).max(), np.sort(np.diff(distinct))
+    tolerance = min(1e-12 * largest, 1e-4 * np.ptp(distinct))
+    sample, gaps = distinct[:: 1 + distinct.size // 1_000], gaps[gaps > tolerance]
+    many = distinct.size > FEW_DISTINCT
     # few values have to repeat often, and all their gaps count
-    usual = np.quantile(often, 0.5, method="lower") > (1 if many else 9)
+    usual = np.quantile(counts, 0.5, method="lower") > (1 if many else 9)
     gap = gaps[len(gaps) // 4 if many else 0] if usual else 0
     step = 0
     if many:
         tolerances = [1e-12 * largest, *np.spacing(largest) * np.array([64, 4])]
         with np.errstate(over="ignore"):
-            if (different.astype(np.float32) == different).all():  # rounded to such
+            if (distinct.astype(np.float32) == distinct).all():  # rounded to such
                 tolerances.insert(0, 2.0 * np.spacing(np.float32(largest)))
-        steps = (common_divisor(different, tolerance) for tolerance in tolerances)
+        steps = (common_divisor(distinct, x) for x in tolerances)
         step = next(filter(None, steps), 0)
-    step = step or decimal_step(some, exact)
-    repeated = (often > 1).any() and gaps.size
+    step = step or decimal_step(sample, tolerance)
+    repeated = (counts > 1).any() and gaps.size
     return max(step, gap) or (gaps[0] if repeated else np.spacing(largest))
 
 
-def refuse_fill_values(parts):
+def refuse_fill_values(count, value):
     """ValueError if a rare value lies so far out that it stands for something else."""
-    count, value = parts[:2]
     share = (count.cumsum() - count / 2) / count.sum()
     away = np.abs(value / 2 - np.interp(0.5, share, value) / 2)
     order = np.argsort(away)
     value, away, inside = value[order], away[order], count[order].cumsum()
-    different = len(value) - np.arange(1, len(value))  # values farther out
+    farther = len(value) - np.arange(1, len(value))  # how many values
     noise = 4 * np.spacing(np.maximum.accumulate(np.abs(value)))
     jump = (away[1:] > FAR * away[:-1]) & (away[:-1] > noise[:-1])
-    jump &= (inside[:-1] > 0.75 * inside[-1]) & (inside[:-1] >= 10 * different)
-    jump &= (different <= 2) & (np.abs(value[1:]) >= SMALLEST_CODE)
+    jump &= (inside[:-1] > 0.75 * inside[-1]) & (inside[:-1] >= 10 * farther)
+    jump &= (farther <= 2) & (np.abs(value[1:]) >= SMALLEST_CODE)
     if jump.any():
         far = value[np.flatnonzero(jump)[0] + 1]
         raise ValueError(
@@ -344,7 +343,7 @@ def refuse_counts(column):
 
 
 def in_blocks(collection, most):
-    """`counted` of every block of a Dask array or Dask Series, in their order.
+    """The `Tally` of every block of a Dask array or Dask Series, in their order.
 
     One pass, with no random numbers and no state in the workers. Raises ValueError that
     names blocks with missing values and RuntimeError if the cluster fails.
@@ -354,11 +353,11 @@ def in_blocks(collection, most):
     if collection.ndim != 1:
         raise ValueError(f"data has {collection.ndim} dimensions: give one column.")
     blocks = collection.numblocks[0]
-    counts = collection.map_blocks(
+    tallies = collection.map_blocks(
         _one_block, most, blocks, dtype=object, chunks=((1,) * blocks,)
     )
     try:
-        found = list(counts.compute())
+        tallies = list(tallies.compute())
     except (ValueError, TypeError):  # of the reader's own functions: they say it best
         raise
     except Exception as error:
@@ -367,14 +366,14 @@ def in_blocks(collection, most):
             f"Dask could not count the column: {name}: {error}. Look at its cluster, "
             "which may have lost all its workers, and run this again."
         ) from error
-    bad = {i: one["missing"] for i, one in enumerate(found) if one["missing"]}
-    if bad:
-        where = ", ".join(f"{n:,} in partition {i}" for i, n in list(bad.items())[:5])
-        raise ValueError(
-            f"data has missing or infinite values, {where}: leave them out: "
-            "data[abs(data) < np.inf]."
-        )
-    return found
+    missing = [f"{x.missing:,} in partition {i}" for i, x in enumerate(tallies)]
+    missing = [text for text, x in zip(missing, tallies) if x.missing]
+    refuse(
+        missing,
+        f"data has missing or infinite values, {', '.join(missing[:5])}: leave them "
+        "out: data[abs(data) < np.inf].",
+    )
+    return tallies
 
 
 def partitions(data):
@@ -385,13 +384,39 @@ def partitions(data):
 
 
 def _one_block(block, most, blocks):
-    """`counted` as a block of a Dask array of objects."""
+    """The `Tally` as a block of a Dask array of objects."""
     if block.dtype.kind not in "iuf":
         block = checked_values(block)
-    return np.array([counted(block, most, blocks), None], dtype=object)[:1]
+    return np.array([tally_of(block, most, blocks), None], dtype=object)[:1]
 
 
-def as_column(data, most=PLACES, leave_out=False):
+def column_of(tallies, most):
+    """The `Column` of the tallies of its blocks. Raises ValueError."""
+    low, high = min(x.low for x in tallies), max(x.high for x in tallies)
+    refuse(low > high, "data is empty: give a column with at least two values.")
+    refuse(low == high, f"All values of data are {low:g}: there is nothing to fit.")
+    small = high - low < 1 / LARGEST
+    refuse(small, "The values of data are too small for a computer: rescale them.")
+    places = np.concatenate([x.places for x in tallies], axis=1)
+    count, mean, sd = at_most(places, most)
+    refuse_fill_values(count, mean)
+    distinct = mean, count
+    if sd.any():  # values share a place
+        sample = np.concatenate([x.sample for x in tallies])
+        ends = np.setdiff1d([low, high], sample)
+        distinct = np.unique(np.r_[ends, sample], return_counts=True)
+    step = resolution(*distinct)
+    location = np.interp(0.5, (count.cumsum() - count / 2) / count.sum(), mean)
+    z, unit = mean - location, np.abs(mean - location).max()
+    square = (count * ((z / unit) ** 2 + (sd / unit) ** 2)).sum() / count.sum()
+    scale = unit * np.sqrt(square)
+    missing, size = sum(x.missing for x in tallies), int(count.sum())
+    return Column(
+        count, z / scale, sd / scale, location, scale, size, low, high, step, missing
+    )
+
+
+def as_column(data, most=PLACES, leave_out=False, counts=None):
     """A column as places with counts.
 
     data : array, list or Series of numbers, (n,), or a Dask array or Dask column; a
@@ -402,60 +427,35 @@ def as_column(data, most=PLACES, leave_out=False):
         is wider than the places that it covers, as a second run with twice as many
         shows, and not for a cluster that is narrower than a place.
     leave_out : whether to leave missing values out, but of Dask's
+    counts : how often each value occurs, (n,), whole numbers; not of Dask's
 
     Raises ValueError for what is not a column of numbers, for missing, infinite and
-    fill values, and if all values are the same.
+    fill values, for weights that are no counts, and if all values are the same.
     """
+    lazy = hasattr(data, "dask")
+    refuse(
+        counts is not None and (lazy or isinstance(data, Column)),
+        "counts go with values in memory: compute them, or leave counts out.",
+    )
     if isinstance(data, Column):
         return data
-    if hasattr(data, "dask"):
-        found = in_blocks(data, most)
-    else:
-        values = checked_values(data)
-        missing = np.flatnonzero(np.isnan(values))
-        if missing.size and not leave_out:
-            raise ValueError(
-                f"data[{missing[0]}] is missing ({missing.size:,} such in all): leave "
-                "missing values out, as pd.Series(data).dropna() does."
-            )
-        found = [counted(values, most)]
-    missing = sum(one["missing"] for one in found)
-    found = [one for one in found if one["parts"].size]
-    if not found:
-        raise ValueError("data is empty: give a column with at least two values.")
-    low, high = min(x["low"] for x in found), max(x["high"] for x in found)
-    if low == high:
-        raise ValueError(f"All values of data are {low:g}: there is nothing to fit.")
-    if high - low < 1 / LARGEST:
+    if lazy:
+        return column_of(in_blocks(data, most), most)
+    values = checked_values(data)
+    missing = np.flatnonzero(np.isnan(values))
+    if missing.size and not leave_out:
         raise ValueError(
-            "The values of data are too small for a computer: rescale them."
+            f"data[{missing[0]}] is missing ({missing.size:,} such in all): leave "
+            "missing values out, as pd.Series(data).dropna() does."
         )
-    parts = np.concatenate([x.pop("parts") for x in found], axis=1)
-    count, mean, sd = merged(parts, most)
-    refuse_fill_values((count, mean))
-    some = np.concatenate([x["some"] for x in found])
-    sample = mean, count
-    if sd.any():  # in which values share a place
-        ends = np.setdiff1d([low, high], some)
-        sample = np.unique(np.r_[ends, some], return_counts=True)
-    step = resolution(*sample)
-    location = np.interp(0.5, (count.cumsum() - count / 2) / count.sum(), mean)
-    z, unit = mean - location, np.abs(mean - location).max()
-    scale = unit * np.sqrt(
-        (count * ((z / unit) ** 2 + (sd / unit) ** 2)).sum() / count.sum()
-    )
-    size = int(count.sum())
-    return Column(
-        count, z / scale, sd / scale, location, scale, size, low, high, step, missing
-    )
+    if counts is None:
+        tally = tally_of(values, most)
+    else:
+        tally = tally_of_counts(values, checked_counts(counts, values), most)
+    return replace(column_of([tally], most), unit=unit_of(data))
 
 
 def places_to_look(column, n=20):
     """Values all over a column: quantiles and an even grid."""
     even = np.linspace(column.low, column.high, n)
     return np.r_[column.quantile(np.linspace(0, 1, n)), even]
-
-
-def refuse(applies, complaint):
-    if applies:
-        raise ValueError(complaint)

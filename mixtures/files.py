@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from . import report
-from .data import partitions, refuse
+from .data import partitions
+from .values import refuse
 
 if TYPE_CHECKING:
     from .fitting import Fit

@@ -13,10 +13,11 @@ import pandas as pd
 import xarray as xr
 
 from . import files, report
-from .data import Column, as_column, checked_values, partitions, refuse
+from .data import Column, as_column, partitions
 from .model import Prior
 from .posterior import ENDS, membership_function, thinned, togetherness
 from .trust import Run, number_table, sampled
+from .values import checked_values, in_kind_of, index_of, name_of, refuse, unit_of
 from .verdict import verdict
 
 
@@ -26,8 +27,7 @@ def membership_table(function, values):
     function : of `membership_function`; values : array, list or Series, (n,)
     """
     probability = function(checked_values(values))
-    index = values.index if isinstance(values, pd.Series) else None
-    table = pd.DataFrame(probability, index).add_prefix("cluster ")
+    table = pd.DataFrame(probability, index_of(values)).add_prefix("cluster ")
     best = pd.Series(probability.argmax(axis=1), table.index, "Int64")
     table.insert(0, "cluster", best.where(~np.isnan(probability[:, 0])))
     table.insert(1, "probability", probability.max(axis=1))
@@ -93,14 +93,24 @@ class Fit:
         values : numbers, (n,), or a Dask array or column, whose answer is a lazy Dask
             array (n, clusters); without them the fitted column, one row a row of it, by
             its index, blank where a value is missing
+        Returns a frame of Polars or Arrow if the values are theirs, else of pandas.
         """
         function = membership_function(self, values is None)
-        values = self.data if values is None else values
+        values = self.data if values is None else self.in_its_unit(values)
         if hasattr(values, "dask"):
             values = getattr(values, "to_dask_array", lambda: values)()
             chunks = values.chunks[0], (len(self.clusters),)
             return values.map_blocks(function, dtype=float, chunks=chunks, new_axis=1)
-        return membership_table(function, values)
+        return in_kind_of(values, membership_table(function, values))
+
+    def in_its_unit(self, values):
+        """The values, refused with a ValueError if they have another unit."""
+        unit, own = unit_of(values), self.column.unit
+        refuse(
+            unit and unit != own,
+            f"values are in {unit} and the column in {own or 'no unit'}: convert them.",
+        )
+        return values
 
     def membership_tables(self):
         """`membership()` as tables: of a Dask column one a partition, when it is asked.
@@ -165,12 +175,11 @@ def fit_of_runs(
     """The `Fit` that runs of a column make, the second of its number or None."""
     number = number_table(number_run) if number_run else None
     trusted, told = verdict(column, run, number_run, number, seconds)
-    name = getattr(data, "name", None) if hasattr(data, "index") else None
     first = number_run or run
     return Fit(
         column=column,
         data=data,
-        name=("" if name is None else str(name)).strip() or "value",
+        name=name_of(data),
         draws=run.draws,
         all_draws=number_run.all_draws if number_run else run.draws,
         prior=first.prior,
@@ -188,6 +197,7 @@ def fit(
     largest: int = 10,
     seconds: float = 60,
     random_seed: Any = 8927,
+    counts: Any = None,
 ) -> Fit:
     """Fit a mixture of normal distributions to a column, until it can be trusted.
 
@@ -207,6 +217,8 @@ def fit(
         Give up after about so long, with an answer that is not trusted.
     random_seed : int
         The same seed gives the same answer, if there was time for it.
+    counts : array-like, (n,), optional
+        How often each of the values occurs, whole numbers, as in a histogram.
 
     Returns
     -------
@@ -226,6 +238,6 @@ def fit(
     positive = isinstance(seconds, numbers.Real) and 0 < seconds < np.inf
     refuse(not positive, f"seconds = {seconds!r}: give a positive number.")
     rng = np.random.default_rng(random_seed)
-    column = as_column(data, leave_out=True)
+    column = as_column(data, leave_out=True, counts=counts)
     run, number_run = sampled(column, clusters, own_widths, int(largest), seconds, rng)
     return fit_of_runs(column, data, run, number_run, seconds)

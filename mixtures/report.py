@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 from scipy.special import ndtr
 
-from .data import refuse
 from .posterior import ENDS, log_components, thinned
+from .values import refuse
 
 if TYPE_CHECKING:
     from .fitting import Fit

@@ -3,15 +3,19 @@
 import re
 import warnings
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from package_helpers import same
+from scipy import sparse
 
-from mixtures import as_column, fit, gibbs, range_priors
+from mixtures import as_column, data, fit, gibbs, range_priors
+from mixtures.values import index_of, name_of
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(0, 1, 60)
@@ -44,6 +48,67 @@ def test_containers(name):
     assert not column.sd.any() and np.abs(off).max() < 1
 
 
+class Quantity(np.ndarray):
+    """As astropy's columns with units are."""
+
+    unit, info = "mm", SimpleNamespace(name="V")
+
+
+TIMES = dict(dims="t", coords={"t": [0, 2, 4]}, name="T", attrs={"units": "K"})
+NAMED = {
+    "V [mm]": np.array([1.0, 2, 4]).view(Quantity),
+    "T [K]": xr.DataArray([1.0, 2, 4], **TIMES),
+    "7": pd.Series([1, 2, 4], ["unit", "name", "attrs"], name=7),
+    "value": [1, 2, 4],
+    " x ": pd.Index([1, 2, 4], name=" x "),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_units_and_indices_are_kept(name):
+    data = NAMED[name]
+    column, index = as_column(data), index_of(data)
+    assert list(column.values) == [1, 2, 4] and name_of(data) == name.strip()
+    assert column.unit == name.partition(" [")[2].rstrip("]")
+    expected = {"T [K]": [0, 2, 4], "7": ["unit", "name", "attrs"]}.get(name)
+    assert (None if index is None else [*index]) == expected
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Int128"])
+def test_columns_of_polars(kind):
+    polars = pytest.importorskip("polars")
+    data = polars.Series("n", [4, None, 2], dtype=getattr(polars, kind))
+    column = as_column(data, leave_out=True)
+    assert list(column.values) == [2, 4] and column.missing == 1
+    assert name_of(data) == "n"
+
+
+@pytest.mark.parametrize("unit", ["", "mm"])
+def test_masked_columns_of_astropy(unit):
+    table, masked = (
+        pytest.importorskip(f"astropy.{x}") for x in ("table", "utils.masked")
+    )
+    values = masked.Masked([1.0, -99, 3], mask=[False, True, False])
+    values = values * pytest.importorskip("astropy.units").mm if unit else values
+    data = table.QTable({"V": values})["V"]
+    column = as_column(data, leave_out=True)
+    assert list(column.values) == [1, 3] and column.missing == 1
+    assert column.unit == unit and name_of(data).startswith("V")
+
+
+def test_units_of_pint_are_taken_off():
+    data = pytest.importorskip("pint").Quantity(np.array([1.0, 2]), "mm")
+    assert (
+        list(as_column(data).values) == [1, 2] and as_column(data).unit == "millimeter"
+    )
+
+
+def test_arrays_of_one_number_each_are_numbers():
+    assert list(
+        as_column([np.array(1.0), np.array(2.5), None], leave_out=True).values
+    ) == [1, 2.5]
+
+
 class Masked(np.ndarray):
     """As astropy's columns are: an array that carries a mask and ignores it."""
 
@@ -58,21 +123,44 @@ def test_what_a_mask_covers_is_missing(kind):
     assert same(column, masked)
 
 
+class InFile:
+    """As arrays of netCDF4 and Zarr are: pandas takes them for one thing."""
+
+    shape = (3,)
+
+
 REFUSED = {
-    "two columns": (np.ones((3, 2)), r"one column of numbers: it has shape \(3, 2\)"),
-    "a number": (3.0, r"one column of numbers: it has shape \(\)"),
+    "two columns": (np.ones((3, 2)), r"of type ndarray, \(3, 2\): take one column"),
+    "a row a value": (np.ones((3, 1)), r"\(3, 1\): take one column"),
+    "a number": (3.0, "of type float: give a list"),
+    "a generator": ((x for x in [1, 2]), "of type generator: give a list"),
+    "fields": (np.zeros(2, "f8,f8"), r"of fields \('f0', 'f1'\): take one"),
+    "sparse": (sparse.eye(3).tocsr(), r"but sparse: give data\.todense\(\)"),
+    "in a file": (InFile(), r"in memory but of type InFile: give data\[:\]"),
     "digits without end": ([10**400, 1, 2], "too large"),
     "percent": (["3%", "4%"], r"data\[0\] is '3%', .* mend all of them"),
     "text": (["1", "3%", "4"], r"data\[1\] is '3%', .* mend it, or pd"),
     "text among numbers": ([1, 2, "n/a"], r"data\[2\] is 'n/a'"),
     "text and masked": (np.ma.array(["a", "1", "2", "3"], mask=[0, 1, 0, 0]), r"data\[0\] is 'a'"),
-    "numbers as text": (["1", "2.5"], "not numbers but string: pd.to_numeric"),
+    "thousands": (["900", "1,550"], r"data\[1\] is '1,550'.* ',' separates thousands"),
+    "decimal commas": (["20,030", "18,1"], "mark ',' is a decimal one"),
+    "censored": (["n/a", "<0.5", "1,5"], r"data\[1\] is '<0.5', which is not missing"),
+    "censored among numbers": ([3, "<LOD", 9.5], "not missing but beyond a limit"),
+    "numbers as text": (["1", "2.5"], r"not numbers but string: pd\.Series\(data\)\.as"),
+    "numbers as bytes": (np.array([b"1", b"2.5"]), r"but bytes: pd\.Series"),
+    "text as bytes": ([b"1", b"3%", b"4"], r"data\[1\] is b'3%', .* mend it, or pd"),
+    "bool among numbers": ([2.5, True, 3], r"data\[1\] is True, which is no number"),
     "bool": ([True, False], "not numbers but boolean: take the numbers"),
     "masked bool": (np.ma.array([True, False]), "not numbers but boolean"),
     "bool or missing": (pd.array([True, None], dtype="boolean"), "but boolean"),
     "complex": ([1 + 2j, 3], "not numbers but complex"),
     "datetime": (pd.date_range("2020", periods=3), "but datetime64"),
-    "categories": (pd.Series([1, 2], dtype="category"), r"but categorical: data\.astype\(float\)"),
+    "categories": (pd.Series([1, 2], dtype="category"), r"but categorical: pd\.Series"),
+    "labels": (pd.Categorical(["1", "low", "2"]), r"data\[1\] is 'low', .* mend it, or pd"),
+    "intervals": (pd.interval_range(0, 3), "but interval: take their middles"),
+    "times": (pd.to_timedelta([1, 2], unit="s"), r"but timedelta64: divide .* pd\."),
+    "equal as floats": (np.array([2**63, 2**63 + 1], "u8"), "16 digits .* subtract"),
+    "of any length": ([10**20, 10**20 + 1, None], "16 digits .* subtract"),
     "NaN": ([1, np.nan, 3], r"data\[1\] is missing \(1 such in all\)"),
     "None": ([1, 2, None], r"data\[2\] is missing"),
     "NA": (pd.array([1, 2, None], dtype="Int64"), r"data\[2\] is missing"),
@@ -98,6 +186,13 @@ def test_refusals_say_what_to_do(name):
     advice = re.search(r"pd\..*\)", said)
     if advice:  # followed to the letter it helps
         assert as_column(eval(advice[0])).size >= 2
+
+
+def test_other_text_does_not_hide_thousands():
+    with pytest.raises(
+        ValueError, match="data\\[1\\] is '1,550'.* separates thousands"
+    ):
+        as_column(["n/a", "1,550", "2"])
 
 
 COUNTS = RNG.poisson(50, 300)
@@ -129,6 +224,53 @@ def test_resolution(name):
 
 
 OTHER = np.random.default_rng(1)
+COUNTED = [3, 1, np.nan, 2.5, 1, 9], np.array([5, 10, 2, 30, 20.0, 0])
+
+
+@pytest.mark.parametrize("factor", [1, 50_000])
+def test_counts_are_as_good_as_the_repeated_values(factor):
+    values, counts = COUNTED[0], factor * COUNTED[1]
+    column = as_column(values, leave_out=True, counts=counts)
+    repeated = np.repeat(values, counts.astype(int))
+    assert same(column, as_column(repeated, leave_out=True))
+    billions = as_column(values, leave_out=True, counts=10**9 * counts)
+    assert billions.size == 10**9 * column.size and billions.step == column.step
+    assert billions.missing == 10**9 * column.missing
+    np.testing.assert_allclose(billions.mean, column.mean, atol=1e-12)
+
+
+def test_counts_of_many_values_are_those_of_the_repeated_column(monkeypatch):
+    values, counts = MANY[:20_000], RNG.integers(0, 40, 20_000)
+    column = as_column(values, counts=counts)
+    assert same(column, as_column(np.repeat(values, counts)))
+    monkeypatch.setattr(data, "REPEATED", 0)
+    direct = as_column(values, counts=counts)
+    assert len(direct.count) <= 400 and direct.size == column.size
+    assert (direct.low, direct.high) == (column.low, column.high)
+    sums = [
+        (x.count * (x.values**2 + (x.scale * x.sd) ** 2)).sum()
+        for x in (column, direct)
+    ]
+    assert sums[0] == pytest.approx(sums[1])
+
+
+NO_COUNTS = {
+    "half": ([1, 0.5, 2], r"counts\[1\] is 0.5: counts say how often"),
+    "negative": ([1, 1, -1], r"counts\[2\] is -1"),
+    "missing": ([1, None, 1], r"counts\[1\] is nan"),
+    "too few": ([1, 2], "2 counts of 3 values: give as many"),
+    "text": (["1", "x", "2"], r"counts\[1\] is 'x'"),
+    "none": ([0, 0, 0], "empty"),
+}
+
+
+@pytest.mark.parametrize("name", NO_COUNTS)
+def test_weights_that_are_no_counts_are_refused(name):
+    counts, complaint = NO_COUNTS[name]
+    with pytest.raises(ValueError, match=complaint):
+        fit([1, 2, 3], counts=counts)
+
+
 NO_FILL_VALUES = {
     "five": [0, 0, 0, 1e-9, 1.0],
     "rounding noise": [0.3] * 6 + [0.1 + 0.2, 1.2, 1.4],
