@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # for editors and type checkers
     from .data import as_column
     from .diagnostics import convergence
+    from .files import load
     from .fitting import Fit, fit
     from .model import falling_prior, range_priors
     from .posterior import log_components
@@ -18,10 +19,11 @@ __version__ = "1.1.0"
 _MODULES = {
     "COLORS": "report", "Fit": "fitting", "as_column": "data",
     "convergence": "diagnostics", "falling_prior": "model", "fit": "fitting",
-    "gibbs": "sampler", "log_components": "posterior", "range_priors": "model",
+    "gibbs": "sampler", "load": "files", "log_components": "posterior",
+    "range_priors": "model",
 }  # fmt: skip
 __all__ = ["COLORS", "Fit", "as_column", "convergence", "falling_prior", "fit", "gibbs",
-           "log_components", "range_priors"]  # fmt: skip
+           "load", "log_components", "range_priors"]  # fmt: skip
 
 
 def __getattr__(name):

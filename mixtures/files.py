@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import errno
 import itertools
+import json
 import tempfile
 from contextlib import ExitStack
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+import xarray as xr
 
 from . import report
-from .data import partitions
+from .data import Column, partitions
+from .model import Prior
+from .posterior import thinned
 from .values import refuse
 
 if TYPE_CHECKING:
@@ -21,7 +27,10 @@ if TYPE_CHECKING:
 
 NAMES = (
     "clusters.csv", "number.csv", "membership.csv", "membership.parquet", "report.html",
+    "fit.json",
 )  # fmt: skip
+PLAIN = "name", "trusted", "verdict", "interrupted", "provenance"  # attributes
+DRAWS = "draws", "all_draws"
 
 
 def rows_of(fit: Fit, frame=None):
@@ -61,8 +70,67 @@ def write_parquet(tables, path):
             file.write_table(Table.from_pandas(rows, schema))
 
 
+def write_fit(fit: Fit, path: Path) -> None:
+    """Write what a fit needs to answer without its values: some draws of each kind."""
+    content: dict[str, Any] = {"about": "a fit, for the probability of clusters"}
+    content |= {name: getattr(fit, name) for name in PLAIN}
+    content |= {"column": asdict(fit.column), "prior": asdict(fit.prior)}
+    content |= {"clusters": fit.clusters.to_dict("split"), "number": None}
+    if fit.number is not None:
+        content["number"] = fit.number.to_dict("split")
+    for name in DRAWS:
+        content[name] = thinned(getattr(fit, name)).to_dict()
+    text = json.dumps(content, default=lambda x: x.tolist())
+    path.write_text(text, encoding="utf-8")
+
+
+def with_arrays(fields: dict) -> dict:
+    return {k: np.array(v) if isinstance(v, list) else v for k, v in fields.items()}
+
+
+def load(folder: Any) -> Fit:
+    """A fit that was saved, but for its values: it tells of new ones what it did.
+
+    Nothing in the folder is executed.
+
+    Parameters
+    ----------
+    folder : path-like
+        To which `Fit.save` or the command wrote it.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    ValueError
+        If no fit is there.
+    """
+    from .fitting import Fit
+
+    try:
+        content = json.loads(Path(folder, "fit.json").read_text(encoding="utf-8"))
+        fields = {name: content[name] for name in PLAIN}
+        fields |= {name: xr.Dataset.from_dict(content[name]) for name in DRAWS}
+        clusters, number = content["clusters"], content["number"]
+        fit = Fit(
+            **fields,
+            data=None,
+            column=Column(**with_arrays(content["column"])),
+            prior=Prior(**with_arrays(content["prior"])),
+            number=number and pd.DataFrame(**number).rename_axis("clusters"),
+        )
+        vars(fit)["clusters"] = pd.DataFrame(**clusters).rename_axis("cluster")
+    except (KeyError, OSError, TypeError, ValueError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(".")
+        raise ValueError(f"{folder} holds no fit that was saved: {what}.") from None
+    return fit
+
+
 def write(fit: Fit, folder: Path, frame):
     """Write all files of a fit into an empty folder."""
+    write_fit(fit, folder / "fit.json")
     fit.clusters.to_csv(folder / "clusters.csv")
     if fit.number is not None:
         fit.number.to_csv(folder / "number.csv")
@@ -103,6 +171,7 @@ def replace(folder, new, old):
 def save(fit: Fit, folder, frame=None) -> None:
     """Write clusters.csv, number.csv, membership.csv and report.html, all or none.
 
+    fit.json has what `load` needs.
     Memberships of a Dask column are written partition by partition, and where pyarrow
     is installed as membership.parquet. Files of an earlier fit go.
     frame : a table, of Dask if the column is, whose columns come before ours

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numbers
 import textwrap
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +14,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from . import files, report
+from . import __version__, files, posterior, report
 from .data import Column, as_column, partitions
 from .model import Prior
-from .posterior import ENDS, membership_function, thinned, togetherness
 from .trust import Run, number_table, sampled
 from .values import checked_values, in_kind_of, index_of, name_of, refuse, unit_of
 from .verdict import verdict
@@ -60,10 +61,12 @@ class Fit:
         Whether sampling was stopped before its end.
     column : Column
         The fitted values as places with counts.
-    data : array-like or Dask collection
-        The fitted column as it was given.
+    data : array-like, Dask collection or None
+        The fitted column as it was given; None of a fit that was loaded.
     name : str
-        The column's name.
+        The column's name, with its unit if that is known.
+    provenance : dict of str
+        When and how it was made, as the report tells it.
     """
 
     column: Column
@@ -76,15 +79,14 @@ class Fit:
     trusted: bool
     verdict: str
     interrupted: bool
+    provenance: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def clusters(self) -> pd.DataFrame:
-        table = {}
+        table: dict[str, np.ndarray] = {}
         for title, name in (("weight", "p"), ("mean", "means"), ("sd", "sd")):
             x = self.draws[name].broadcast_like(self.draws["p"]).values
-            table[title] = x.mean(axis=(0, 1))
-            for q in ENDS:
-                table[f"{title} {100 * q:.0f} %"] = np.quantile(x, q, axis=(0, 1))
+            table |= posterior.with_interval(title, x.reshape(-1, x.shape[2]))
         return pd.DataFrame(table).rename_axis("cluster")
 
     def membership(self, values=None):
@@ -95,13 +97,19 @@ class Fit:
             its index, blank where a value is missing
         Returns a frame of Polars or Arrow if the values are theirs, else of pandas.
         """
-        function = membership_function(self, values is None)
-        values = self.data if values is None else self.in_its_unit(values)
+        function = posterior.membership_function(self, values is None)
+        values = self.rows if values is None else self.in_its_unit(values)
         if hasattr(values, "dask"):
             values = getattr(values, "to_dask_array", lambda: values)()
             chunks = values.chunks[0], (len(self.clusters),)
             return values.map_blocks(function, dtype=float, chunks=chunks, new_axis=1)
         return in_kind_of(values, membership_table(function, values))
+
+    @property
+    def rows(self):
+        """The fitted column, refused with a ValueError if it was not kept."""
+        refuse(self.data is None, "The values are not kept with the fit: give them.")
+        return self.data
 
     def in_its_unit(self, values):
         """The values, refused with a ValueError if they have another unit."""
@@ -117,8 +125,8 @@ class Fit:
 
         Returns an iterator.
         """
-        function = membership_function(self, True)
-        return (membership_table(function, x) for x in partitions(self.data))
+        function = posterior.membership_function(self, True)
+        return (membership_table(function, x) for x in partitions(self.rows))
 
     def together(self, values: Any = None) -> pd.DataFrame:
         """The probability that two values share a cluster.
@@ -144,9 +152,54 @@ class Fit:
             spread = self.column.quantile(np.linspace(0.05, 0.95, 9))
             near = np.abs(self.column.values - spread[:, None]).argmin(axis=1)
             values = self.column.values[np.unique(near)]
-        draws = thinned(self.all_draws)
-        share = togetherness(checked_values(values), draws, measured)
+        values = checked_values(self.in_its_unit(values))
+        draws = posterior.thinned(self.all_draws)
+        share = posterior.togetherness(values, draws, measured)
         return pd.DataFrame(share, values, values)
+
+    def density(self, values: Any = None) -> pd.DataFrame:
+        """The density at values, of all and of each cluster.
+
+        Parameters
+        ----------
+        values : array-like, (n,), optional
+            Without them 200, evenly from the smallest to the largest of the column.
+
+        Returns
+        -------
+        DataFrame
+            A row a value, with intervals that hold 94 % of the posterior, per unit of
+            the values.
+        """
+        if values is None:
+            values = np.linspace(self.column.low, self.column.high, 200)
+        values = checked_values(self.in_its_unit(values))
+        return posterior.density_table(values, posterior.thinned(self.draws))
+
+    def sample(self, n: int, random_seed: Any = 8927) -> np.ndarray:
+        """Values that the mixture would make, (n,), each of a draw of its own."""
+        rng = np.random.default_rng(random_seed)
+        return posterior.new_values(posterior.thinned(self.draws), n, rng)
+
+    def threshold(self) -> pd.DataFrame:
+        """Where two neighbors are equally probable, a row a pair, with an interval.
+
+        The last column is the share of draws that have such a place between the two
+        means. If it is under half the place is blank: one cluster is likelier all the
+        way.
+        """
+        return posterior.thresholds(posterior.thinned(self.draws))
+
+    @property
+    def peaks(self) -> pd.DataFrame:
+        """The probability of each number of peaks of the density.
+
+        It averages over the number of clusters if that was unknown. A cluster that
+        holds less than one value makes no peak.
+        """
+        return posterior.peaks_table(
+            posterior.thinned(self.all_draws), self.column.size
+        )
 
     plot, plot_number = report.plot_clusters, report.plot_number
     plot_replicates, plot_together = report.plot_replicates, report.plot_together
@@ -237,7 +290,14 @@ def fit(
     refuse(not whether, f"own_widths = {own_widths!r}: give True or False.")
     positive = isinstance(seconds, numbers.Real) and 0 < seconds < np.inf
     refuse(not positive, f"seconds = {seconds!r}: give a positive number.")
-    rng = np.random.default_rng(random_seed)
+    begin, rng = time.monotonic(), np.random.default_rng(random_seed)
     column = as_column(data, leave_out=True, counts=counts)
     run, number_run = sampled(column, clusters, own_widths, int(largest), seconds, rng)
-    return fit_of_runs(column, data, run, number_run, seconds)
+    result = fit_of_runs(column, data, run, number_run, seconds)
+    result.provenance = {
+        "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z"),
+        "version": f"mixtures {__version__}",
+        "seed": str(random_seed),
+        "seconds": f"{time.monotonic() - begin:.1f}",
+    }
+    return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from .data import places_to_look
@@ -15,9 +16,12 @@ ASSIGNED = 1.5e6  # pairs of a cluster and a name that take about half a second
 
 
 def thinned(draws, most=1_000):
-    """At most so many of the draws, evenly, of all chains together."""
+    """About so many of the draws at most, evenly, of all chains together.
+
+    Thinned again they stay as they are, so that a fit that was saved says the same.
+    """
     chains, length = draws["p"].shape[:2]
-    return draws.isel(draw=slice(None, None, -(-chains * length // most)))
+    return draws.isel(draw=slice(None, None, 1 + chains * (length - 1) // most))
 
 
 def log_components(values: Any, draws: xr.Dataset) -> xr.DataArray:
@@ -41,9 +45,9 @@ def log_components(values: Any, draws: xr.Dataset) -> xr.DataArray:
         draw has not.
     """
     p, means, sd = draws["p"], draws["means"], draws["sd"]
-    at = xr.DataArray(np.asarray(values, dtype=float), dims="value")
+    x = xr.DataArray(np.asarray(values, dtype=float), dims="value")
     with np.errstate(divide="ignore"):
-        terms: xr.DataArray = np.log(p / sd) - ((means - at) / sd) ** 2 / 2
+        terms: xr.DataArray = np.log(p / sd) - ((means - x) / sd) ** 2 / 2
     terms = terms.where(p.notnull(), -np.inf) - np.log(2 * np.pi) / 2
     return terms.transpose("chain", "draw", "cluster", "value")
 
@@ -71,23 +75,23 @@ def nearest_order(membership, average):
     return order
 
 
-def relabeled(draws, at):
+def relabeled(draws, values):
     """Draws with clusters named by membership, and the names in the order of the means.
 
     Of each draw the clusters take the order that is nearest to the average membership
-    of the values `at`, so that clusters of one mean and other widths stay apart: the
+    of the values, so that clusters of one mean and other widths stay apart: the
     algorithm of Stephens, by squared distances instead of Kullback-Leibler divergences.
     Sources: Stephens (2000), doi:10.1111/1467-9868.00265; Rodríguez and Walker (2014),
     doi:10.1080/10618600.2012.735624.
     """
-    membership = shares(log_components(at, draws).values).astype(np.float32)
+    membership = shares(log_components(values, draws).values).astype(np.float32)
     membership = membership.reshape(-1, *membership.shape[2:])
-    average, few = membership[-1], membership[:: 1 + len(membership) // 1_000]
+    average, subset = membership[-1], membership[:: 1 + len(membership) // 1_000]
     # rounds over all draws take long, and few of them find nearly the same average
-    for used in (few, membership):
-        for _ in range(int(np.clip(ASSIGNED / len(used) / len(average) ** 2, 1, 30))):
-            order, before = nearest_order(used, average), average
-            average = np.take_along_axis(used, order[..., None], 1).mean(axis=0)
+    for x in (subset, membership):
+        for _ in range(int(np.clip(ASSIGNED / len(x) / len(average) ** 2, 1, 30))):
+            order, before = nearest_order(x, average), average
+            average = np.take_along_axis(x, order[..., None], 1).mean(axis=0)
             if np.abs(average - before).max() < 1e-4:
                 break
     means = np.take_along_axis(draws["means"].values.reshape(order.shape), order, 1)
@@ -169,3 +173,115 @@ def togetherness(values: np.ndarray, draws: xr.Dataset, measured: bool) -> np.nd
     density = component.sum(axis=2)
     same = np.einsum("cskv,cskw->vw", component, component)
     return same / np.maximum(np.einsum("csv,csw->vw", density, density), TINY)
+
+
+def with_interval(title: str, draws: np.ndarray) -> dict[str, np.ndarray]:
+    """Means over draws, (draws, ...), and the ends of their intervals, by title."""
+    table = {title: draws.mean(axis=0)}
+    for q in ENDS:
+        table[f"{title} {100 * q:.0f} %"] = np.quantile(draws, q, axis=0)
+    return table
+
+
+def density_table(values: np.ndarray, draws: xr.Dataset) -> pd.DataFrame:
+    """The density at values, (n,), and that of each cluster, with their intervals."""
+    tables = []
+    for piece in np.array_split(values, 1 + values.size // 300):  # to save memory
+        curves = np.exp(log_components(piece, draws).values)
+        curves = curves.reshape(-1, *curves.shape[2:])
+        table = with_interval("density", curves.sum(axis=1))
+        for j in range(curves.shape[1]):
+            table |= with_interval(f"cluster {j}", curves[:, j])
+        tables.append(pd.DataFrame(table, pd.Index(piece, name="value")))
+    return pd.concat(tables)
+
+
+def by_draw(draws: xr.Dataset, least: float = 0.0) -> list[np.ndarray]:
+    """Weights, means and widths of all chains, (draws, clusters) each.
+
+    A cluster that a draw has not, or of a weight under the least, has none there, and
+    mean and width of the heaviest.
+    """
+    dims, k = ("chain", "draw", "cluster"), draws.sizes["cluster"]
+    arrays = xr.broadcast(draws["p"], draws["means"], draws["sd"])
+    p, *others = (x.transpose(*dims).values.reshape(-1, k) for x in arrays)
+    p = np.nan_to_num(p)
+    heaviest = p.argmax(axis=1)[:, None]
+    p = np.where(p < np.minimum(least, p.max(axis=1, keepdims=True)), 0, p)
+    of_heaviest = (np.take_along_axis(x, heaviest, 1) for x in others)
+    return [p, *(np.where(p > 0, x, y) for x, y in zip(others, of_heaviest))]
+
+
+def new_values(draws: xr.Dataset, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Values that the mixture would make, (n,), each of a draw of its own."""
+    p, means, sd = by_draw(draws)
+    draw = rng.integers(len(p), size=n)
+    below = p[draw].cumsum(axis=1)
+    cluster = (rng.random((n, 1)) * below[:, -1:] > below).sum(axis=1)
+    return rng.normal(means[draw, cluster], sd[draw, cluster])
+
+
+def equally_probable(p, means, sd) -> np.ndarray:
+    """Where two clusters are equally probable between their means, (draws,), or NaN.
+
+    p, means, sd : (draws, 2) each
+    """
+
+    def first_is_likelier(x):
+        terms = np.log(p / sd) - ((x[:, None] - means) / sd) ** 2 / 2
+        return terms[:, 0] > terms[:, 1]
+
+    low, high = means.T
+    with np.errstate(divide="ignore"):
+        exists = (low < high) & first_is_likelier(low) & ~first_is_likelier(high)
+        for _ in range(60):  # the odds fall all the way from one mean to the other
+            middle = (low + high) / 2
+            first = first_is_likelier(middle)
+            low, high = np.where(first, middle, low), np.where(first, high, middle)
+    return np.where(exists, high, np.nan)
+
+
+def thresholds(draws: xr.Dataset) -> pd.DataFrame:
+    """Where neighbors are equally probable, a row a pair, with intervals.
+
+    Of the draws that have such a place, whose share is told; blank if it is under half.
+    """
+    rows = {}
+    arrays = by_draw(draws)
+    for j in range(arrays[0].shape[1] - 1):
+        places = equally_probable(*(x[:, j : j + 2] for x in arrays))
+        exists = np.isfinite(places)
+        places = places[exists] if exists.mean() >= 0.5 else np.array([np.nan])
+        row = with_interval("threshold", places) | {"share of draws": exists.mean()}
+        rows[f"{j} and {j + 1}"] = row
+    columns = [*with_interval("threshold", np.zeros(1)), "share of draws"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return table.rename_axis("clusters")
+
+
+def number_of_peaks(p, means, sd) -> np.ndarray:
+    """How often the slope of the density turns down, (draws,).
+
+    It is looked at a quarter of a width apart all over each cluster.
+
+    p, means, sd : (draws, clusters) each
+    """
+    x = means[..., None] + sd[..., None] * np.linspace(-4, 4, 33)
+    x = np.sort(x.reshape(len(p), -1), axis=1)[..., None]
+    sd = sd[:, None]
+    z = (means[:, None] - x) / sd  # (draws, points, clusters)
+    with np.errstate(divide="ignore"):
+        terms = np.log(p[:, None] / sd) - z**2 / 2
+    terms = np.exp(terms - terms.max(axis=2, keepdims=True))
+    rises = (terms * z / sd).sum(axis=2) > 0
+    return (rises[:, :-1] & ~rises[:, 1:]).sum(axis=1)
+
+
+def peaks_table(draws: xr.Dataset, size: int) -> pd.DataFrame:
+    """The probability of each number of peaks; size : number of values."""
+    arrays = by_draw(draws, least=1 / size)  # what holds no value makes no peak
+    pieces = (np.array_split(x, 1 + len(x) // 100) for x in arrays)  # to save memory
+    number = np.concatenate([number_of_peaks(*piece) for piece in zip(*pieces)])
+    index = pd.RangeIndex(1, number.max() + 1, name="peaks")
+    share = np.bincount(number)[1:] / number.size
+    return pd.DataFrame({"probability": share}, index)

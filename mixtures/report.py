@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import ndtr
 
-from .posterior import ENDS, log_components, thinned
+from .posterior import ENDS, membership_function, thinned
 from .values import refuse
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # safe for the color-blind (Okabe and Ito)
 COLORS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
+CLEAR = 0.8  # probability from which on it is clear to which cluster a value belongs
 
 
 def histogram(column):
@@ -47,15 +48,13 @@ def plot_clusters(fit, ax=None):
     mean, sd = (fit.clusters[name].to_numpy()[:, None] for name in ("mean", "sd"))
     near = (mean + sd * np.linspace(-3, 3, 25)).clip(edges[0], edges[-1])
     x = np.union1d(np.linspace(edges[0], edges[-1], 300), near)
-    density = np.exp(log_components(x, thinned(fit.draws)).values)
-    density = density.reshape(-1, *density.shape[2:])
-    curves = {f"cluster {j}": density[:, j] for j in range(density.shape[1])}
-    curves["sum"] = density.sum(axis=1)
-    for j, (label, curve) in enumerate(curves.items()):
+    table = fit.density(x)
+    for j, name in enumerate([*table.columns[3::3], "density"]):
         color, line = COLORS[j % len(COLORS)], ["-", "--"][j // len(COLORS) % 2]
-        color, line = ("black", ":") if label == "sum" else (color, line)
-        ax.plot(x, curve.mean(axis=0), line, color=color, label=label)
-        band = np.quantile(curve, ENDS, axis=0)
+        color, line = ("black", ":") if name == "density" else (color, line)
+        label = "sum" if name == "density" else name
+        ax.plot(x, table[name], line, color=color, label=label)
+        band = (table[f"{name} {100 * q:.0f} %"] for q in ENDS)
         ax.fill_between(x, *band, color=color, alpha=0.2, lw=0)
     ax.set(xlabel=fit.label, ylabel="density")
     ax.legend(fontsize="small")
@@ -148,6 +147,26 @@ def estimates(fit: Fit) -> tuple[list, list]:
     return [*digits], rows
 
 
+def uncertain(fit: Fit) -> int:
+    """How many of the values no cluster holds with a probability of CLEAR."""
+    sure = membership_function(fit, True)(fit.column.values).max(axis=1)
+    return int(fit.column.count[sure < CLEAR].sum())
+
+
+def facts(fit: Fit) -> dict[str, str]:
+    """What was fitted, when and how, as far as it is known."""
+    column = fit.column
+    values = f"{column.size:,} at {column.count.size:,} places, in steps of "
+    missing = f"{column.missing:,} missing" if column.missing else "nothing"
+    return {
+        "column": fit.name,
+        "values": values + f"{column.step:.3g}",
+        "left out": missing,
+        "prior": str(fit.prior),
+        **fit.provenance,
+    }
+
+
 def report(fit: Fit) -> str:
     """One page of HTML that tells all of a fit and needs nothing else."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -163,4 +182,7 @@ def report(fit: Fit) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     template = environment.get_template("report.html")
-    return template.render(fit=fit, names=names, rows=rows, figures=figures)
+    return template.render(
+        fit=fit, names=names, rows=rows, figures=figures, facts=facts(fit),
+        uncertain=uncertain(fit), clear=CLEAR,
+    )  # fmt: skip

@@ -91,7 +91,7 @@ def as_series(data: Any) -> pd.Series:
         if getattr(mask, "shape", None) == shape:
             data = pd.Series(np.asarray(data)).mask(np.asarray(mask))
         series = pd.Series(data).reset_index(drop=True)
-    except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         said = str(error).partition("\n")[0].rstrip(".")
         said = said if said.startswith(what) else f"{what}: {said}"
         raise ValueError(f"{said}.") from None

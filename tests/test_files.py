@@ -14,7 +14,7 @@ from mixtures import files
 
 KNOWN = drawn([-5.0, 5]), TWO, True
 OCCUPIED = np.tile([1, 2], (8, 250))
-CSV = {"clusters.csv", "membership.csv", "report.html"}
+CSV = {"clusters.csv", "fit.json", "membership.csv", "report.html"}
 SHUFFLED = pd.Series(GAPS, rng(2).permutation(103), name="x")
 TABLE = pd.DataFrame({"x": TWO, "probability": "p"})
 
@@ -44,7 +44,7 @@ def test_files_of_others_stay(tmp_path):
     assert {*in_folder(tmp_path)} == CSV | {"number.csv", "notes.txt"}
 
 
-@pytest.mark.parametrize("at", range(1, 8))  # four files go, and three come
+@pytest.mark.parametrize("at", range(1, 10))  # five files go, and four come
 def test_a_failure_leaves_the_earlier_files_as_they_were(tmp_path, monkeypatch, at):
     made(*KNOWN, occupied=OCCUPIED).save(tmp_path)
     before, calls, rename = in_folder(tmp_path), [], Path.rename

@@ -1,6 +1,7 @@
 """What the figures of a fit and its report show, of draws that differ."""
 
 import re
+from html import escape
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -95,7 +96,7 @@ def reported(monkeypatch):
 
 
 def test_the_report_has_the_estimates_and_intervals_of_the_clusters(reported):
-    rows = re.findall("<td>(.*?)</td></tr>", reported[0])
+    rows = re.findall('<tr><td data-name="cluster">(.*?)</td></tr>', reported[0])
     shown = [re.findall(r"-?[\d.]+", row) for row in rows]
     ends = ("", " 3 %", " 97 %")
     names = [name + end for name in ("weight", "mean", "sd") for end in ends]
@@ -107,7 +108,10 @@ def test_the_report_says_of_what_it_is_and_the_verdict(reported):
     page, fit = reported
     assert f"<strong>{fit.verdict}</strong>" in page
     assert "<h1>&lt;x&gt; &amp; y: " in page
-    assert f"512 values at {np.unique(fit.data).size} places, in steps of 0.01." in page
+    places = f"512 at {np.unique(fit.data).size} places, in steps of 0.01"
+    assert f"<dt>values</dt><dd>{places}</dd>" in page
+    assert "<dt>column</dt><dd>&lt;x&gt; &amp; y</dd>" in page
+    assert f"<dt>prior</dt><dd>{escape(str(fit.prior))}</dd>" in page
 
 
 def test_the_report_has_every_figure_under_its_heading(reported):
