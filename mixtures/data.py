@@ -5,12 +5,15 @@ set of neighboring values, kept as their count, mean and standard deviation: one
 however often it occurs, or, of columns with many different values, a narrow interval.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .values import TOO_LARGE, checked_values, refuse, unit_of
+from .values import TOO_LARGE, checked_counts, checked_values, refuse, unit_of
 
 PLACES = 400  # about how many values of a column are told apart
 FINE_CELLS = 2**14  # of the grid on which long arrays are counted
@@ -26,12 +29,17 @@ SMALLEST_CODE = 99  # in size, of numbers that are written for what is missing
 class Column:
     """A column as places, in standard units: value = location + scale * z.
 
-    count, mean, sd : of each place, (places,); sd is zero where all values are the same
-    size : number of values
-    low, high : smallest and largest value, in the data's units
-    step : the resolution of the values, in the data's units (see `resolution`)
-    missing : number of values that were left out
-    unit : of the values, if it is known
+    Attributes
+    ----------
+    count, mean, sd : ndarray, (places,)
+        Of each place; sd is zero where all values are the same.
+    size, missing : int
+        Numbers of values, and of those that were left out.
+    low, high, step : float
+        Smallest and largest value, and the resolution of the values (see `resolution`),
+        in the data's units.
+    unit : str
+        Of the values, if it is known.
     """
 
     count: np.ndarray
@@ -47,7 +55,7 @@ class Column:
     unit: str = ""
 
     @property
-    def narrowest(self):
+    def narrowest(self) -> float:
         """The smallest width of a cluster, in the data's units.
 
         What a density promises to all values that can be written, step times its height
@@ -57,34 +65,33 @@ class Column:
         return 0.7 * self.step
 
     @property
-    def floor(self):
+    def floor(self) -> float:
         """The smallest width of a cluster, in standard units."""
         return self.narrowest / self.scale
 
     @property
-    def deviation(self):
+    def deviation(self) -> float:
         """The standard deviation of the values, in the data's units."""
         mean = np.average(self.mean, weights=self.count)
         square = np.average((self.mean - mean) ** 2 + self.sd**2, weights=self.count)
         return self.scale * np.sqrt(square)
 
     @property
-    def values(self):
+    def values(self) -> np.ndarray:
         """The mean of each place, in the data's units."""
         return self.location + self.scale * self.mean
 
-    def quantile(self, q):
+    def quantile(self, q: Any) -> np.ndarray:
         """Quantiles of the column, as far as its places tell, in the data's units."""
         share = (self.count.cumsum() - self.count / 2) / self.size
         ends = np.r_[0, share, 1], np.r_[self.low, self.values, self.high]
         return np.interp(q, *ends)
 
-    def as_points(self):
+    def as_points(self) -> Column:
         """The same column with a place for each single value."""
-        repeated = (np.repeat(x, self.count.astype(int)) for x in (self.mean, self.sd))
-        return replace(
-            self, count=np.ones(self.size), **dict(zip(("mean", "sd"), repeated))
-        )
+        number = self.count.astype(int)
+        mean, sd = (np.repeat(x, number) for x in (self.mean, self.sd))
+        return replace(self, count=np.ones(self.size), mean=mean, sd=sd)
 
 
 def pooled(places, labels):
@@ -198,26 +205,6 @@ def tally_of(values, most, blocks=1):
     # a copy: a view would keep all of the block in the worker's memory
     small = small[:: 1 + blocks * small.size // (20 * most + 1)].copy()
     return Tally(at_most(places, 4 * most), small, low, high, missing)
-
-
-def checked_counts(counts, values):
-    """How often each of the values occurs, (n,), whole. Raises ValueError."""
-    try:
-        counts = checked_values(counts)
-    except ValueError as error:
-        raise ValueError(str(error).replace("data", "counts")) from None
-    n, expected = len(counts), len(values)
-    refuse(
-        n != expected, f"There are {n:,} counts of {expected:,} values: give as many."
-    )
-    wrong = np.flatnonzero(~((counts >= 0) & (counts % 1 == 0)))
-    if wrong.size:
-        raise ValueError(
-            f"counts[{wrong[0]}] is {counts[wrong[0]]:g}: counts say how often a value "
-            "occurs, in whole numbers. Other weights do not tell how much was measured "
-            "and how sure the answer is."
-        )
-    return counts.astype(np.int64)
 
 
 def tally_of_counts(values, counts, most):
@@ -416,21 +403,35 @@ def column_of(tallies, most):
     )
 
 
-def as_column(data, most=PLACES, leave_out=False, counts=None):
+def as_column(
+    data: Any, most: int = PLACES, leave_out: bool = False, counts: Any = None
+) -> Column:
     """A column as places with counts.
 
-    data : array, list or Series of numbers, (n,), or a Dask array or Dask column; a
-        `Column` is returned as it is
-    most : largest number of places. Up to 2 * `most` different values are kept exactly;
+    Parameters
+    ----------
+    data : array-like or Dask collection, (n,)
+        A column of numbers; a `Column` is returned as it is.
+    most : int
+        Largest number of places. Up to twice as many different values are kept exactly;
         of more, neighbors share a place. What is kept is then exact but for the weights
         of the clusters, taken at the place's middle. That is good where every cluster
         is wider than the places that it covers, as a second run with twice as many
         shows, and not for a cluster that is narrower than a place.
-    leave_out : whether to leave missing values out, but of Dask's
-    counts : how often each value occurs, (n,), whole numbers; not of Dask's
+    leave_out : bool
+        Whether to leave missing values out, but of Dask's.
+    counts : array-like, (n,), optional
+        How often each value occurs, whole numbers; not of Dask's.
 
-    Raises ValueError for what is not a column of numbers, for missing, infinite and
-    fill values, for weights that are no counts, and if all values are the same.
+    Returns
+    -------
+    Column
+
+    Raises
+    ------
+    ValueError
+        For what is not a column of numbers, for missing, infinite and fill values, for
+        weights that are no counts, and if all values are the same.
     """
     lazy = hasattr(data, "dask")
     refuse(

@@ -168,14 +168,24 @@ def replace(folder, new, old):
         back.pop_all()
 
 
-def save(fit: Fit, folder, frame=None) -> None:
-    """Write clusters.csv, number.csv, membership.csv and report.html, all or none.
+def save(fit: Fit, folder: Any, frame: Any = None) -> None:
+    """Write a fit into a folder: all of its files, or none; those of an earlier one go.
 
-    fit.json has what `load` needs.
-    Memberships of a Dask column are written partition by partition, and where pyarrow
-    is installed as membership.parquet. Files of an earlier fit go.
-    frame : a table, of Dask if the column is, whose columns come before ours
-    Raises OSError if the folder cannot be written.
+    That is clusters.csv, number.csv, membership.csv, report.html, and fit.json, which
+    `load` makes a fit of again. Memberships of a Dask column are written partition by
+    partition, and where pyarrow is installed as membership.parquet.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if there is none.
+    frame : DataFrame, optional
+        A table, of Dask if the column is, whose columns come before ours.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

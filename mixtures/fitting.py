@@ -89,13 +89,24 @@ class Fit:
             table |= posterior.with_interval(title, x.reshape(-1, x.shape[2]))
         return pd.DataFrame(table).rename_axis("cluster")
 
-    def membership(self, values=None):
+    def membership(self, values: Any = None) -> Any:
         """The likeliest cluster of each value, its probability and that of each.
 
-        values : numbers, (n,), or a Dask array or column, whose answer is a lazy Dask
-            array (n, clusters); without them the fitted column, one row a row of it, by
-            its index, blank where a value is missing
-        Returns a frame of Polars or Arrow if the values are theirs, else of pandas.
+        Parameters
+        ----------
+        values : array-like or Dask collection, (n,), optional
+            In the unit of the column; without them the fitted column.
+
+        Returns
+        -------
+        DataFrame or dask Array
+            A row a value, by its index, blank where it is missing; of Polars or Arrow
+            if the values are. Of Dask's a lazy array of probabilities, (n, clusters).
+
+        Raises
+        ------
+        ValueError
+            For what is no column of numbers, or in another unit.
         """
         function = posterior.membership_function(self, values is None)
         values = self.rows if values is None else self.in_its_unit(values)

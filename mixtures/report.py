@@ -7,10 +7,9 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from scipy.special import ndtr
 
-from .posterior import ENDS, membership_function, thinned
+from .posterior import ENDS, by_draw, membership_function, thinned
 from .values import refuse
 
 if TYPE_CHECKING:
@@ -64,10 +63,8 @@ def plot_clusters(fit, ax=None):
 def plot_replicates(fit, ax=None):
     """The histogram of the column over those of data that the mixture makes."""
     ax, (edges, heights) = axes(ax), histogram(fit.column)
-    draws, rng = thinned(fit.draws), np.random.default_rng(0)
-    p, means, sd = xr.broadcast(draws["p"], draws["means"], draws["sd"])
-    below = ndtr((xr.DataArray(edges, dims="edge") - means) / sd)
-    below = (p * below).sum("cluster").stack(s=["chain", "draw"]).values
+    rng, (p, means, sd) = np.random.default_rng(0), by_draw(thinned(fit.draws))
+    below = (p * ndtr((edges[:, None, None] - means) / sd)).sum(axis=2)
     inside = np.maximum(np.diff(below, axis=0).T, 0)
     chances = np.c_[inside, np.maximum(1 - inside.sum(axis=1), 0)]
     chances /= chances.sum(axis=1, keepdims=True)

@@ -14,9 +14,11 @@ TEXT = "string", "bytes", "categorical", "mixed", "mixed-integer"
 BEYOND_LIMIT = r"^\s*[<>≤≥]"
 MARK = r"\d([,'\s])\d"  # among digits
 THOUSANDS = r"^\D?\d{1,3}(?:[,'\s]\d{3})+(?:\.\d*)?$"
+UNDONE = "_FillValue", "missing_value", "scale_factor", "add_offset"  # of netCDF
 WHAT_TO_DO = {
+    "datetime64": 'take pd.Series(data).sub(min(data)) / pd.Timedelta("1D")',
     "interval": "take their middles, and how often each occurs as `counts`",
-    "timedelta64": 'divide them by a unit, as pd.Series(data) / pd.Timedelta("1s")',
+    "timedelta64": 'take pd.Series(data) / pd.Timedelta("1D")',
 }
 
 
@@ -75,6 +77,12 @@ def as_series(data: Any) -> pd.Series:
     Raises ValueError, with what to do, unless it is one column.
     """
     what = "data is not one column of numbers"
+    undone = [x for x in UNDONE if x in getattr(data, "attrs", ())]
+    refuse(
+        undone,
+        f"data is not decoded, it has attributes {undone}: open its file with "
+        "mask_and_scale=True, or give xr.decode_cf(dataset)[name].",
+    )
     if str(getattr(data, "dtype", "")) in ("Int128", "UInt128"):  # of Polars alone
         data = data.cast(float)
     data = data.magnitude if library(data) == "pint" else data
@@ -177,3 +185,23 @@ def checked_values(data: Any) -> np.ndarray:
         i = infinite[0]
         raise ValueError(f"data[{i}] is {values[i]}: leave infinite values out.")
     return values
+
+
+def checked_counts(counts: Any, values: np.ndarray) -> np.ndarray:
+    """How often each of the values occurs, (n,), whole. Raises ValueError."""
+    try:
+        counts = checked_values(counts)
+    except ValueError as error:
+        raise ValueError(str(error).replace("data", "counts")) from None
+    n, expected = len(counts), len(values)
+    refuse(
+        n != expected, f"There are {n:,} counts of {expected:,} values: give as many."
+    )
+    wrong = np.flatnonzero(~((counts >= 0) & (counts % 1 == 0)))
+    if wrong.size:
+        raise ValueError(
+            f"counts[{wrong[0]}] is {counts[wrong[0]]:g}: counts say how often a value "
+            "occurs, in whole numbers. Other weights do not tell how much was measured "
+            "and how sure the answer is."
+        )
+    return counts.astype(np.int64)
