@@ -12,7 +12,7 @@ from package_helpers import GAPS, TWO, drawn, made, rng, same
 from scipy.stats import norm
 
 import mixtures as mx
-from mixtures import files
+from mixtures import files, posterior
 
 ROUNDED = rng(1).permutation(TWO.round(1))
 KNOWN = dict(p=[0.4, 0.6], means=[0.0, 3], sd=np.array([1.0, 2]))
@@ -202,3 +202,18 @@ def test_a_fit_knows_when_and_how_it_was_made(two):
     assert [*two.provenance] == ["date", "version", "seed", "seconds"]
     assert two.provenance["version"] == f"mixtures {mx.__version__}"
     assert two.provenance["seed"] == "8927" and float(two.provenance["seconds"]) < 60
+
+
+def test_peaks_are_those_of_the_density_on_a_fine_grid():
+    r, found, expected = rng(6), [], []
+    x = np.linspace(-15, 15, 30_001)
+    for _ in range(60):
+        k = r.integers(1, 6)
+        p, means = r.dirichlet(np.ones(k)), r.normal(0, 3, k)
+        sd = r.uniform(0.3, 1.5, k)
+        terms = norm.logpdf(x, means[:, None], sd[:, None]) + np.log(p)[:, None]
+        density = np.logaddexp.reduce(terms)
+        rises = np.diff(density) > 0
+        expected.append((rises[:-1] & ~rises[1:]).sum())
+        found.append(posterior.number_of_peaks(p[None], means[None], sd[None])[0])
+    assert found == expected and len(set(found)) > 3
