@@ -152,8 +152,8 @@ def membership_function(fit, measured, largest_difference=0.01):
         answer = np.stack([np.interp(values, nodes, x) for x in table.T], axis=1)
         beyond = (values < low) | (values > high)
         if beyond.any():
-            different, back = np.unique(values[beyond], return_inverse=True)
-            answer[beyond] = membership(different, draws, measured)[back]
+            distinct, back = np.unique(values[beyond], return_inverse=True)
+            answer[beyond] = membership(distinct, draws, measured)[back]
         return answer
 
     return function

@@ -100,9 +100,9 @@ def as_series(data: Any) -> pd.Series:
             data = pd.Series(np.asarray(data)).mask(np.asarray(mask))
         series = pd.Series(data).reset_index(drop=True)
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
-        said = str(error).partition("\n")[0].rstrip(".")
-        said = said if said.startswith(what) else f"{what}: {said}"
-        raise ValueError(f"{said}.") from None
+        message = str(error).partition("\n")[0].rstrip(".")
+        message = message if message.startswith(what) else f"{what}: {message}"
+        raise ValueError(f"{message}.") from None
     unread = len(series) != shape[0]  # pandas took it for a single thing
     refuse(unread, f"{what} in memory but of type {kind}: give data[:].")
     if series.dtype == object:  # which may be arrays of one number each
