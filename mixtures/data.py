@@ -456,7 +456,7 @@ def as_column(
     return replace(column_of([tally], most), unit=unit_of(data))
 
 
-def places_to_look(column, n=20):
+def representatives(column, n=20):
     """Values all over a column: quantiles and an even grid."""
     even = np.linspace(column.low, column.high, n)
     return np.r_[column.quantile(np.linspace(0, 1, n)), even]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .data import places_to_look
+from .data import representatives
 from .model import TINY
 
 ENDS = 0.03, 0.97  # of intervals
@@ -107,7 +107,7 @@ def log_density(draws, column):
 
     Returns an xarray.DataArray with dims chain, draw and value.
     """
-    terms = log_components(places_to_look(column), draws)
+    terms = log_components(representatives(column), draws)
     density = np.maximum(np.logaddexp.reduce(terms.values, axis=2), np.log(TINY))
     return xr.DataArray(density, dims=("chain", "draw", "value"))
 

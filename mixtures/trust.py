@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from tqdm import tqdm
 
-from .data import places_to_look
+from .data import representatives
 from .diagnostics import Convergence, arviz, convergence
 from .model import Prior, as_dataset, falling_prior, model_of, prior_of
 from .posterior import relabeled
@@ -139,7 +139,7 @@ def sampled(column, clusters, own_widths, largest, seconds, rng):
         return share_at_largest(draws, largest) > LEANS
 
     def clusters_of(draws):
-        return relabeled(draws, places_to_look(column))
+        return relabeled(draws, representatives(column))
 
     with tqdm(total=int(seconds), delay=3, leave=False, unit="s") as bar:
         if clusters is None and largest > 1:

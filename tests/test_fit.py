@@ -15,7 +15,7 @@ from scipy.special import beta
 
 import mixtures as mx
 from mixtures import jumps, posterior, trust
-from mixtures.data import places_to_look
+from mixtures.data import representatives
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -276,8 +276,8 @@ def test_togetherness_of_new_values_weighs_the_draws():
     assert measured == pytest.approx(average, rel=0.02) and measured > together + 0.05
 
 
-def test_places_to_look_are_all_over_the_column(two):
-    look, (low, high) = places_to_look(two.column), (TWO.min(), TWO.max())
+def test_representatives_are_all_over_the_column(two):
+    look, (low, high) = representatives(two.column), (TWO.min(), TWO.max())
     assert np.allclose(look[20:], np.linspace(low, high, 20)) and look.max() == high
 
 
