@@ -34,7 +34,8 @@ def library(data: Any) -> str:
 def unit_of(data: Any) -> str:
     """The unit of a column of astropy, pint, xarray or pandas, or nothing."""
     if hasattr(data, "attrs"):  # other attributes may be labels of rows
-        return str(data.attrs.get("units", ""))
+        of_dtype = getattr(getattr(data, "dtype", None), "units", "")  # of pint-pandas
+        return str(data.attrs.get("units", of_dtype))
     units = (getattr(data, name, None) for name in ("unit", "units"))
     return str(next((unit for unit in units if unit is not None), ""))
 
