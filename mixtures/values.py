@@ -16,6 +16,7 @@ MARK = r"\d([,'\s])\d"  # among digits
 THOUSANDS = r"^\D?\d{1,3}(?:[,'\s]\d{3})+(?:\.\d*)?$"
 UNDONE = "_FillValue", "missing_value", "scale_factor", "add_offset"  # of netCDF
 WHAT_TO_DO = {
+    "complex": "take abs(data), or its real or imaginary part",
     "datetime64": 'take pd.Series(data).sub(min(data)) / pd.Timedelta("1D")',
     "interval": "take their middles, and how often each occurs as `counts`",
     "timedelta64": 'take pd.Series(data) / pd.Timedelta("1D")',
@@ -85,7 +86,7 @@ def as_series(data: Any) -> pd.Series:
         "mask_and_scale=True, or give xr.decode_cf(dataset)[name].",
     )
     if str(getattr(data, "dtype", "")) in ("Int128", "UInt128"):  # of Polars alone
-        data = data.cast(float)
+        data = data.to_list()
     data = data.magnitude if library(data) == "pint" else data
     refuse(hasattr(data, "todense"), f"{what} but sparse: give data.todense().")
     fields = getattr(getattr(data, "dtype", None), "names", None)
@@ -96,7 +97,8 @@ def as_series(data: Any) -> pd.Series:
         advice = f", {shape}: take one column of it" if shape else ""
         advice = advice or ": give a list, an array or a Series"
         refuse(len(shape) != 1, f"{what} but of type {kind}{advice}.")
-        mask = getattr(data, "mask", None)  # of astropy's; pandas' is a method
+        # of astropy's; pandas' is a method, and xarray's may be a coordinate
+        mask = None if hasattr(data, "attrs") else getattr(data, "mask", None)
         if getattr(mask, "shape", None) == shape:
             data = pd.Series(np.asarray(data)).mask(np.asarray(mask))
         series = pd.Series(data).reset_index(drop=True)

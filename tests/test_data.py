@@ -54,7 +54,12 @@ class Quantity(np.ndarray):
     unit, info = "mm", SimpleNamespace(name="V")
 
 
-TIMES = dict(dims="t", coords={"t": [0, 2, 4]}, name="T", attrs={"units": "K"})
+COORDINATES = {
+    "t": [0, 2, 4],
+    "mask": ("t", [True, False, True]),
+    "unit": ("t", [1, 2, 3]),
+}
+TIMES = dict(dims="t", coords=COORDINATES, name="T", attrs={"units": "K"})
 NAMED = {
     "V [mm]": np.array([1.0, 2, 4]).view(Quantity),
     "T [K]": xr.DataArray([1.0, 2, 4], **TIMES),
@@ -154,7 +159,7 @@ REFUSED = {
     "bool": ([True, False], "not numbers but boolean: take the numbers"),
     "masked bool": (np.ma.array([True, False]), "not numbers but boolean"),
     "bool or missing": (pd.array([True, None], dtype="boolean"), "but boolean"),
-    "complex": ([1 + 2j, 3], "not numbers but complex"),
+    "complex": ([1 + 2j, 3], "not numbers but complex: take abs"),
     "datetime": (pd.date_range("2020", periods=3), "but datetime64: take pd"),
     "categories": (pd.Series([1, 2], dtype="category"), r"but categorical: pd\.Series"),
     "labels": (pd.Categorical(["1", "low", "2"]), r"data\[1\] is 'low', .* mend it, or pd"),
