@@ -337,8 +337,8 @@ def in_blocks(collection, most):
     """
     if hasattr(collection, "to_dask_array"):
         collection = collection.to_dask_array()
-    if collection.ndim != 1:
-        raise ValueError(f"data has {collection.ndim} dimensions: give one column.")
+    dimensions = str(getattr(collection, "ndim", "no"))  # of what is lazy anything
+    refuse(dimensions != "1", f"data has {dimensions} dimensions: give one column.")
     blocks = collection.numblocks[0]
     tallies = collection.map_blocks(
         _one_block, most, blocks, dtype=object, chunks=((1,) * blocks,)
@@ -358,7 +358,7 @@ def in_blocks(collection, most):
     refuse(
         missing,
         f"data has missing or infinite values, {', '.join(missing[:5])}: leave them "
-        "out: data[abs(data) < np.inf].",
+        "out: data[abs(data) < np.inf], of a mask after da.ma.filled(data, np.nan).",
     )
     return tallies
 
@@ -372,7 +372,7 @@ def partitions(data):
 
 def _one_block(block, most, blocks):
     """The `Tally` as a block of a Dask array of objects."""
-    if block.dtype.kind not in "iuf":
+    if block.dtype.kind not in "iuf" or np.ma.isMaskedArray(block):
         block = checked_values(block)
     return np.array([tally_of(block, most, blocks), None], dtype=object)[:1]
 

@@ -11,7 +11,7 @@ import pandas as pd
 TOO_LARGE = "The values of data are too large for a computer: rescale them."
 NUMBERS = "integer", "floating", "mixed-integer-float", "decimal", "empty"
 TEXT = "string", "bytes", "categorical", "mixed", "mixed-integer"
-BEYOND_LIMIT = r"^\s*[<>≤≥]"
+BEYOND_LIMIT = r"(?i)^\s*[<>≤≥]|\b(?:lo[dq]|b[dlq]l|blq|below|above|over|under|trace)"
 MARK = r"\d([,'\s])\d"  # among digits
 THOUSANDS = r"^\D?\d{1,3}(?:[,'\s]\d{3})+(?:\.\d*)?$"
 UNDONE = "_FillValue", "missing_value", "scale_factor", "add_offset"  # of netCDF
@@ -126,7 +126,8 @@ def refuse_text(series: pd.Series, kind: str) -> None:
         return
     beyond = words[words.str.contains(BEYOND_LIMIT)]
     marks = words.str.extract(MARK, expand=False).dropna()
-    first = [*beyond.index, *marks.index, *words.index][0]
+    with_digits = words[words.str.contains(r"\d")]
+    first = [*beyond.index, *marks.index, *with_digits.index, *words.index][0]
     is_text = f"data[{first}] is {series[first]!r}"
     text = 'str.decode("ascii")' if kind == "bytes" else "astype(str)"
     if len(beyond):
@@ -145,6 +146,8 @@ def refuse_text(series: pd.Series, kind: str) -> None:
         )
     advice = f'it, or pd.to_numeric(pd.Series(data).{text}, errors="coerce").dropna()'
     advice += " leaves all such out"
+    if len(with_digits):
+        advice = "it, and leave none of its kind out, since they tell a size"
     if len(words) == series.count():
         advice = "all of them, none is a number"
     raise ValueError(f"{is_text}, which is no number: mend {advice}.")

@@ -83,6 +83,12 @@ def test_partitions_have_their_numbers_though_others_are_empty():
     "data, error, complaint",
     [
         (da.ones((3, 2)), ValueError, "data has 2 dimensions: give one column"),
+        (dask.delayed(1), ValueError, "dimensions: give one column"),
+        (
+            da.ma.masked_equal(da.arange(9.0), 0),
+            ValueError,
+            "missing .* 1 in partition 0",
+        ),
         (da.ones(0), ValueError, "data is empty"),
         (da.ones(9), ValueError, "All values of data are 1"),
         (da.ones(9, dtype=bool), ValueError, "not numbers but boolean"),
