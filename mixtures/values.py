@@ -11,7 +11,9 @@ import pandas as pd
 TOO_LARGE = "The values of data are too large for a computer: rescale them."
 NUMBERS = "integer", "floating", "mixed-integer-float", "decimal", "empty"
 TEXT = "string", "bytes", "categorical", "mixed", "mixed-integer"
-BEYOND_LIMIT = r"(?i)^\s*[<>≤≥]|\b(?:lo[dq]|b[dlq]l|blq|below|above|over|under|trace)"
+BEYOND_LIMIT = (
+    r"(?i)^\s*[<>≤≥]|\b(?:lo[dq]|b[dlq]l|blq|below|above|over|under|traces?)\b"
+)
 MARK = r"\d([,'\s])\d"  # among digits
 THOUSANDS = r"^\D?\d{1,3}(?:[,'\s]\d{3})+(?:\.\d*)?$"
 UNDONE = "_FillValue", "missing_value", "scale_factor", "add_offset"  # of netCDF
@@ -160,7 +162,7 @@ def refuse_equal(series: pd.Series, values: np.ndarray) -> None:
     refuse(
         large and len(np.unique(values)) < series.nunique(),
         "Different whole numbers of data are equal in the 16 digits that a computer "
-        "reckons with: subtract the smallest from all before.",
+        "reckons with: first subtract the smallest from all.",
     )
 
 
@@ -200,10 +202,9 @@ def checked_counts(counts: Any, values: np.ndarray) -> np.ndarray:
     except ValueError as error:
         raise ValueError(str(error).replace("data", "counts")) from None
     n, expected = len(counts), len(values)
-    refuse(
-        n != expected, f"There are {n:,} counts of {expected:,} values: give as many."
-    )
-    wrong = np.flatnonzero(~((counts >= 0) & (counts % 1 == 0)))
+    refuse(n != expected, f"{n:,} counts of {expected:,} values: give as many.")
+    whole = (counts >= 0) & (counts <= 2**53) & (counts % 1 == 0)
+    wrong = np.flatnonzero(~whole)
     if wrong.size:
         raise ValueError(
             f"counts[{wrong[0]}] is {counts[wrong[0]]:g}: counts say how often a value "

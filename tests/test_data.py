@@ -266,6 +266,7 @@ NO_COUNTS = {
     "half": ([1, 0.5, 2], r"counts\[1\] is 0.5: counts say how often"),
     "negative": ([1, 1, -1], r"counts\[2\] is -1"),
     "missing": ([1, None, 1], r"counts\[1\] is nan"),
+    "too large": ([1, 1e30, 1], r"counts\[1\] is 1e\+30"),
     "too few": ([1, 2], "2 counts of 3 values: give as many"),
     "text": (["1", "x", "2"], r"counts\[1\] is 'x'"),
     "none": ([0, 0, 0], "empty"),
