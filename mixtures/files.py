@@ -35,6 +35,8 @@ DRAWS = "draws", "all_draws"
 
 def rows_of(fit: Fit, frame=None):
     """Tables of memberships, one a partition, with the columns of frame first."""
+    if hasattr(frame, "to_pandas"):  # of Polars or Arrow
+        frame = frame.to_pandas()
     others = itertools.repeat(None) if frame is None else partitions(frame)
     for rows in fit.membership_tables():
         before = next(others, rows[:0])

@@ -146,6 +146,18 @@ def test_memberships_are_a_frame_of_the_kind_that_came_in():
     assert list(index) == [3, 7]
 
 
+def test_rows_are_saved_after_those_of_a_table_of_arrow(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.report, "FIGURES", ())
+    table = pa.table({"x": TWO, "id": [*range(100)]})
+    fit = made(drawn([-5.0, 5]), table["x"])
+    fit.save(tmp_path, table)
+    rows = pd.read_csv(tmp_path / "membership.csv")
+    assert (
+        list(rows)[:3] == ["x", "id", "cluster"] and rows["id"].is_monotonic_increasing
+    )
+    assert (rows["cluster"] == (TWO > 0)).all()
+
+
 def test_memberships_of_polars_are_a_frame_of_polars():
     polars = pytest.importorskip("polars")
     fit = made(drawn([-5.0, 5]), polars.Series("x", [*TWO, None]), True)
