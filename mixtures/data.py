@@ -215,10 +215,14 @@ def tally_of_counts(values, counts, most):
     """
     if counts.sum() <= REPEATED:
         return tally_of(np.repeat(values, counts), most)
-    tally = tally_of(np.repeat(values, np.minimum(counts, 2)), most)
+    missing = int(counts[np.isnan(values)].sum())
     there = np.isfinite(values) & (counts > 0)
-    places = at_most(exact_places(values[there], counts[there]), 4 * most)
-    return replace(tally, places=places, missing=int(counts[np.isnan(values)].sum()))
+    values, counts = values[there], counts[there]
+    stride = slice(None, None, 1 + len(values) // (20 * most))
+    sample = np.repeat(values[stride], np.minimum(counts[stride], 2))
+    places = at_most(exact_places(values, counts), 4 * most)
+    tally = tally_of(values, most)
+    return replace(tally, places=places, sample=sample, missing=missing)
 
 
 def common_divisor(distinct, tolerance):

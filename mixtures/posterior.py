@@ -233,7 +233,7 @@ def equally_probable(p, means, sd) -> np.ndarray:
 
     low, high = means.T
     with np.errstate(divide="ignore"):
-        exists = (low < high) & first_is_likelier(low) & ~first_is_likelier(high)
+        exists = first_is_likelier(low) & ~first_is_likelier(high)
         for _ in range(60):  # the odds fall all the way from one mean to the other
             middle = (low + high) / 2
             first = first_is_likelier(middle)

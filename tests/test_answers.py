@@ -17,10 +17,9 @@ from mixtures import files, posterior
 ROUNDED = rng(1).permutation(TWO.round(1))
 KNOWN = dict(p=[0.4, 0.6], means=[0.0, 3], sd=np.array([1.0, 2]))
 DRAWS = drawn(
-    rng(2).normal([-5, 5], [0.5, 1], (16, 60, 2)),
-    rng(3).dirichlet([4, 6], (16, 60)),
-    rng(4).uniform([0.5, 1], [1, 3], (16, 60, 2)),
-    draws=60,
+    rng(2).normal([-5, 5], [0.5, 1], (16, 500, 2)),
+    rng(3).dirichlet([4, 6], (16, 500)),
+    rng(4).uniform([0.5, 1], [1, 3], (16, 500, 2)),
 )
 OCCUPIED = rng(5).choice([2, 3, 5], p=[0.6, 0.37, 0.03], size=(8, 500))
 
@@ -95,6 +94,8 @@ def test_a_threshold_is_of_the_draws_that_have_one():
     row = fit_of(apart, hidden, hidden).threshold().loc["0 and 1"]
     assert row.isna().sum() == 3 and row["share of draws"] == pytest.approx(1 / 3)
     assert fit_of(([1], [0], [1])).threshold().empty
+    first = [0.99, 0.01], [0, 1], [1, 3]  # is likelier all the way
+    assert fit_of(first).threshold()["share of draws"].item() == 0
 
 
 PEAKS = {
@@ -102,6 +103,7 @@ PEAKS = {
     "too near": ([0.5, 0.5], [0, 1.9], [1, 1], 1),
     "just apart": ([0.5, 0.5], [0, 2.3], [1, 1], 2),
     "narrow on broad": ([0.1, 0.9], [8, 0], [0.01, 4], 2),
+    "shallow": ([0.187, 0.813], [-0.275, -1.243], [0.082, 5.531], 2),
     "of one mean": ([0.5, 0.5], [0, 0], [1, 9], 1),
     "three": ([0.2, 0.3, 0.5], [0, 9, 50], [1, 1, 1], 3),
     "one that holds no value": ([0.4995, 0.4995, 1e-3], [0, 9, 50], [1, 1, 1], 2),
@@ -113,6 +115,17 @@ def test_peaks_are_counted(name):
     *mixture, number = PEAKS[name]
     table = fit_of(mixture).peaks
     assert table["probability"][number] == 1 and table.index.name == "peaks"
+
+
+def test_clusters_are_not_all_left_out():
+    assert posterior.peaks_table(drawn([0.0, 9]), size=1)["probability"][2] == 1
+
+
+@pytest.mark.parametrize("length", [60, 688, 751, 1_000])
+def test_draws_are_thinned_once(length):
+    thinned = posterior.thinned(drawn(np.arange(2.0), draws=length))
+    assert 500 < 16 * thinned.sizes["draw"] < 1_016
+    assert thinned.sizes == posterior.thinned(thinned).sizes
 
 
 def test_peaks_have_their_share_of_the_draws():

@@ -198,9 +198,9 @@ def test_refusals_say_what_to_do(name):
 
 def test_other_text_does_not_hide_thousands():
     with pytest.raises(
-        ValueError, match="data\\[1\\] is '1,550'.* separates thousands"
+        ValueError, match="data\\[2\\] is '1,550'.* separates thousands"
     ):
-        as_column(["n/a", "1,550", "2"])
+        as_column(["n/a", "5mm", "1,550", "2"])
 
 
 COUNTS = RNG.poisson(50, 300)
@@ -253,6 +253,7 @@ def test_counts_of_many_values_are_those_of_the_repeated_column(monkeypatch):
     assert same(column, as_column(np.repeat(values, counts)))
     monkeypatch.setattr(data, "REPEATED", 0)
     direct = as_column(values, counts=counts)
+    assert direct.step > 1e-12  # they are repeated: no digits of a float
     assert len(direct.count) <= 400 and direct.size == column.size
     assert (direct.low, direct.high) == (column.low, column.high)
     sums = [

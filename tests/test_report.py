@@ -114,6 +114,16 @@ def test_the_report_says_of_what_it_is_and_the_verdict(reported):
     assert f"<dt>prior</dt><dd>{escape(str(fit.prior))}</dd>" in page
 
 
+def test_the_report_says_how_many_are_uncertain_and_how_it_was_made(fit, monkeypatch):
+    monkeypatch.setattr(report, "FIGURES", ())
+    monkeypatch.setattr(fit, "provenance", {"file": "a<b.csv", "left out": "2 rows"})
+    number = int((fit.membership()["probability"] < 0.8).sum())
+    page = report.report(fit)
+    assert 0 < number < 256 and f"\n{number} of 512 values ({number / 512:.1%})" in page
+    assert "<dt>file</dt><dd>a&lt;b.csv</dd>" in page
+    assert "<dt>left out</dt><dd>2 rows</dd>" in page
+
+
 def test_the_report_has_every_figure_under_its_heading(reported):
     shown = re.findall(r"<h2>(\w+ \w+).*?,plot_(\w+)", reported[0], re.S)
     assert shown == [
