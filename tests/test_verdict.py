@@ -170,6 +170,14 @@ CODES = {
         ["-99 occurs 5 times", "999 occurs 4 times"],
     ),
     "of many": (np.r_[groups((50, 3, 250_000)), [-999] * 9], ["-999 occurs 9 times"]),
+    "in a row": (
+        np.r_[rng().integers(0, 11, 300), [97] * 5, [98] * 6, [99] * 2],
+        ["97 occurs 5 times", "98 occurs 6 times", "99 occurs 2 times"],
+    ),
+    "in two rows": (
+        np.r_[rng().uniform(1, 5, 99), np.repeat([-999, -99, 77, 88, 99.9], 2)],
+        ["-999 occurs", "-99 occurs", "77 occurs", "88 occurs", "99.9 occurs"],
+    ),
 }
 
 
@@ -179,10 +187,11 @@ def test_codes_for_missing_are_named_beside_an_answer_that_is_trusted(name):
     for trusted in (True, False):
         said = made(slow(0.5), values, trusted).verdict
         assert all(text in said for text in told), said
-        assert said.count("if it stands for a missing value, leave it out.") == len(
-            told
-        )
-        assert " alone is " not in said
+        assert said.count(" occurs ") == len(told) and " alone is " not in said
+        advice = "it stands for a missing value, leave it out."
+        if len(told) > 1:
+            advice = "they stand for missing values, leave them out."
+        assert f", far outside all other values: if {advice}" in said
 
 
 GOOD = {
@@ -204,6 +213,9 @@ GOOD = {
     "few": [1.0, 2, 5, 7, 7],
     "long": groups((0, 1, 250_000)),
     "long and rounded": groups((0, 1, 250_000)).round(2),
+    "milliseconds since 1970": 1.7e12 + groups((50, 7, 300)).round(),
+    "a narrow group far out": groups((9, 2, 300), (94, 0.7, 50)).round(),
+    "a few far out": [*groups((9, 2, 300)).round(), 93, 93, 94, 94, 94, 95, 95],
 }
 
 
@@ -229,7 +241,7 @@ def test_values_that_are_rounded_twice_are_told(digits, size):
     # no word of it beside one cluster that is right, but beside heaps that seem such
     one = dict(clusters=1, p=1.0)
     assert "multiples" not in made(drawn([20.0], sd=2.0, **one), values, True).verdict
-    narrow = drawn([20.0, 20], sd=[2.0, 1e-12])
+    narrow = drawn([20.0, 20], sd=[1e-12, 2.0])
     assert "multiples of 1" in made(narrow, values, True).verdict
 
 
