@@ -49,8 +49,7 @@ def codes(column):
     end all are written as codes are: a narrow group of values is none.
     """
     values, last = column.values, len(column.count) - 1
-    ends = itertools.product(range(MOST_CODES + 1), repeat=2)
-    for low, high in sorted(ends, key=sum, reverse=True):
+    for low, high in itertools.product(range(MOST_CODES, -1, -1), repeat=2):
         below, above = [*range(low)], [*range(last + 1 - high, last + 1)]
         inside, outside = values[low : last + 1 - high], below + above
         if len(inside) < 5 or not outside:

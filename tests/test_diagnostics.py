@@ -131,6 +131,7 @@ def test_a_count_that_is_rarely_another_is_trusted():
 @pytest.mark.parametrize("shape", [(16, 3), (1, 1_000)])
 def test_too_few_draws_or_chains_are_not_trusted(shape):
     assert "two chains of four draws" in mx.convergence(dataset(normal(*shape))).reason
+    assert not mx.convergence(dataset(normal(2, 4))).flaw
 
 
 def test_what_is_no_number_is_not_trusted():
