@@ -118,8 +118,8 @@ def odd_values(column, coarse=0.0):
 def coarse_step(column):
     """The step to which part of the values is rounded more than the others, or 0.
 
-    Its multiples have then three times the count of other values, or more. Of several
-    steps it is the likeliest, by the counts as Poisson's.
+    Its multiples, but for the one that most have, have then three times the count of
+    other values, or more. Of several steps it is the likeliest, by counts as Poisson's.
     """
     count, size, best = column.count, column.size, (0.0, 0.0)
     top = np.floor(np.log10(column.deviation))
@@ -131,7 +131,7 @@ def coarse_step(column):
         if np.median(np.diff(column.values[on])) > 1.5 * coarse:
             continue  # ties that are multiples by chance
         others = (size - n) / max(1, len(count) - places)
-        excess = n / places / max(others, 1)
+        excess = (n - count[on].max()) / (places - 1) / max(others, 1)
         fine = 1.5 * column.step < coarse <= column.deviation / 1.5
         if fine and excess > 3:
             best = max(best, (n * np.log(excess) - n + n / excess, coarse))

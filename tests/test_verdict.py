@@ -209,6 +209,7 @@ GOOD = {
     "counts": rng().poisson(4, 500),
     "counts with a long tail": rng().geometric(0.1, 400),
     "heavy tails": rng().standard_cauchy(300).round(1),
+    "a heap amid heavy tails": rng(0).standard_cauchy(500).round(),
     "an outlier": [*groups((0, 1, 200)), 1_000],
     "few": [1.0, 2, 5, 7, 7],
     "long": groups((0, 1, 250_000)),
