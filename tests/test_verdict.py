@@ -13,6 +13,7 @@ from mixtures.diagnostics import Convergence
 
 CENTERS = np.array([-5.0, 5])
 NOISE = rng(1).normal(0, 0.01, (16, 1000, 2))
+UNKNOWN = np.tile([1, 2, 2, 2], (8, 125))  # numbers of clusters
 WEIGHTS, WIDTHS = 0.5 + NOISE, 1 + NOISE[::-1]  # that move, as those of a fit do
 
 
@@ -84,9 +85,8 @@ def test_slow_chains_are_not_different_answers():
     said = reason(made(slow(0.999)))
     assert said.startswith("the chains do not agree on the clusters (R-hat ")
     assert said.endswith("give it more `seconds`, say 600, or try fewer `clusters`.")
-
-
-UNKNOWN = np.tile([1, 2, 2, 2], (8, 125))
+    said = reason(made(slow(0.999), occupied=UNKNOWN))
+    assert said.endswith("`seconds`, say 600, or use `number` and `together`.")
 
 
 def test_advice_goes_in_no_circle():
