@@ -76,7 +76,7 @@ def test_what_is_short_says_how_many_seconds_will_do(judged, seconds):
 
 
 def test_what_hangs_on_forgotten_draws_is_said():
-    judged = Convergence(1.002, 900, 0.2, 0.05)
+    judged = Convergence(1.0104, 900, 0.2, 0.05)
     said = verdict.too_short(judged, "the clusters", 60)
     assert "hung on how many draws are forgotten" in said and "`seconds`" in said
 
