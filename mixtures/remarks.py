@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import numpy as np
+
+# As -32768, the least number of 16 bits, and 9, -98 and 99.9 are written for "missing"
+CODE = re.compile(r"-?([789]|9+\.?[6-9]|77+|88+|32768)")
+MOST_CODES = 4  # at either end
 
 
 def percent(share: float) -> str:
@@ -14,8 +21,10 @@ def percent(share: float) -> str:
 
 
 def written(value, column):
-    """A value as it was written, or nearly so."""
-    return f"{0 if abs(value) < 1e-12 * column.scale else value:.15g}"
+    """A value as it was written: places have only digits that the largest leaves."""
+    share = abs(value) / max(-column.low, column.high)
+    digits = 15 + min(0, int(np.floor(np.log10(share + 1e-99))))
+    return f"{value:.{digits}g}" if digits > 0 else "0"
 
 
 def joined(words, most=4):
@@ -29,23 +38,28 @@ def multiples(column, coarse):
     """Which places are of one value that is a multiple of a step, (places,)."""
     multiple = column.values / coarse
     off = np.abs(multiple - np.round(multiple))
-    return (column.sd == 0) & (off < 1e-9 * np.maximum(1, np.abs(multiple)))
+    noise = 8 * np.spacing(max(-column.low, column.high)) / coarse
+    return (column.sd == 0) & (off <= max(noise, 1e-9)) & (noise < 0.01)
 
 
 def codes(column):
-    """Places of a repeated value at either end, far outside all others.
+    """Places of repeated values at either end, far outside all others.
 
-    That is, farther from the next value than all others are apart.
+    That is, farther from the next value than all others are apart. Of several at one
+    end all are written as codes are: a narrow group of values is none.
     """
     values, last = column.values, len(column.count) - 1
-    for low, high in ((1, 1), (1, 0), (0, 1)):
-        inside, outside = values[low : last + 1 - high], [0] * low + [last] * high
-        if len(inside) < 5:
+    for low, high in itertools.product(range(MOST_CODES, -1, -1), repeat=2):
+        below, above = [*range(low)], [*range(last + 1 - high, last + 1)]
+        inside, outside = values[low : last + 1 - high], below + above
+        if len(inside) < 5 or not outside:
             continue
-        gap = min([inside[0] - values[0]] * low + [values[-1] - inside[-1]] * high)
+        gap = np.diff(values)[below[-1:] + [last - high] * (high > 0)].min()
         repeated = column.count[outside] > 1
         repeated &= column.sd[outside] * column.scale < 1e-6 * gap
-        if gap > np.ptp(inside) and repeated.all():
+        several = below * (low > 1) + above * (high > 1)
+        as_code = (CODE.fullmatch(written(values[i], column)) for i in several)
+        if gap > np.ptp(inside) and repeated.all() and all(as_code):
             return outside
     return []
 
@@ -53,14 +67,17 @@ def codes(column):
 def heaps(column):
     """Places of a value that over three in a hundred have, far oftener than neighbors.
 
-    That is, over five times as often as the two values on either side, by their median.
+    That is, over five times as often as the two values on either side, by their median,
+    and over four times as often as what is a step away: a narrow group is no heap.
     """
-    count, heaps = column.count, []
+    count, values, heaps = column.count, column.values, []
     often = (column.sd == 0) & (count > max(3, 0.03 * column.size))
     for i in np.flatnonzero(often):
         first = max(0, min(i - 2, len(count) - 5))
         near = np.delete(count[first : first + 5], i - first)
-        if count[i] > 5 * np.median(near) + 5:
+        beside = np.abs(values - values[i]) < 1.5 * column.step
+        beside = count[beside & (values != values[i])].max(initial=0)
+        if count[i] > max(5 * np.median(near) + 5, 4 * beside):
             heaps.append(i)
     return heaps
 
@@ -72,11 +89,16 @@ def odd_values(column, coarse=0.0):
     """
     values, count = column.values, column.count
     sentences, outside = [], codes(column)
-    for i in outside:
-        sentences.append(
-            f"{written(values[i], column)} occurs {count[i]:,.0f} times, far outside "
-            "all other values: if it stands for a missing value, leave it out."
-        )
+    if outside:
+        what = "it stands for a missing value, leave it out"
+        if len(outside) > 1:
+            what = "they stand for missing values, leave them out"
+        each = [
+            f"{written(values[i], column)} occurs {count[i]:,.0f} times"
+            for i in outside
+        ]
+        each = joined(each, 2 * MOST_CODES)
+        sentences.append(f"{each}, far outside all other values: if {what}.")
     named = [*outside, *np.flatnonzero(multiples(column, coarse) if coarse else [])]
     alone = [
         f"{written(values[i], column)} alone is {percent(count[i] / column.size)} of "
@@ -96,20 +118,20 @@ def odd_values(column, coarse=0.0):
 def coarse_step(column):
     """The step to which part of the values is rounded more than the others, or 0.
 
-    Its multiples have then three times the count of other values, or more. Of several
-    steps it is the likeliest, by the counts as Poisson's.
+    Its multiples, but for the one that most have, have then three times the count of
+    other values, or more. Of several steps it is the likeliest, by counts as Poisson's.
     """
     count, size, best = column.count, column.size, (0.0, 0.0)
     top = np.floor(np.log10(column.deviation))
     for coarse in np.outer(10.0 ** np.arange(top - 3, top + 1), [1, 2, 5]).ravel():
         on = multiples(column, coarse)
         n, places = count[on].sum(), np.count_nonzero(on)
-        if places < 4 or n < 0.1 * size:
+        if places < 4 or not 0.1 * size < n < size:
             continue
         if np.median(np.diff(column.values[on])) > 1.5 * coarse:
             continue  # ties that are multiples by chance
         others = (size - n) / max(1, len(count) - places)
-        excess = n / places / max(others, 1)
+        excess = (n - count[on].max()) / (places - 1) / max(others, 1)
         fine = 1.5 * column.step < coarse <= column.deviation / 1.5
         if fine and excess > 3:
             best = max(best, (n * np.log(excess) - n + n / excess, coarse))
@@ -129,16 +151,16 @@ def mixed_rounding(column, coarse):
 
 
 def narrow_clusters(draws, column):
-    """Clusters that are as narrow as the resolution lets them be."""
+    """Names of clusters that are as narrow as the resolution lets them be."""
     sd = draws["sd"].broadcast_like(draws["p"]).median(["chain", "draw"])
-    return np.flatnonzero(sd < 1.2 * column.narrowest)
+    return [str(i) for i in np.flatnonzero(sd < 1.2 * column.narrowest)]
 
 
 def width_of_ties(narrow, column):
     """Which widths are the resolution's: a sentence, or none."""
-    if not len(narrow):
+    if not narrow:
         return ""
-    clusters = f"cluster{'s' * (len(narrow) > 1)} {joined([str(i) for i in narrow])}"
+    clusters = f"cluster{'s' * (len(narrow) > 1)} {joined(narrow)}"
     return (
         f"The sd of {clusters} is the resolution's and not the data's: narrower than "
         f"{column.narrowest:.3g} the values could not tell it."

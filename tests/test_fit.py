@@ -77,6 +77,7 @@ def test_one_group_is_one_cluster_and_trusted():
     found = mx.fit(rng().normal(100, 1, 150))
     assert found.trusted and "1 cluster," in found.verdict, found.verdict
     assert (found.clusters.filter(like="weight") == 1).all(axis=None)
+    assert np.allclose(found.together(), 1)
 
 
 def test_a_million_values_are_as_soon_trusted_as_few():
@@ -173,7 +174,6 @@ def test_few_values_are_fitted(values):
         (dict(data=pd.array([None, None], "Int64")), "empty"),
         (dict(data=[3.0, 3, 3]), "the same|nothing to fit"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_fitted_is_refused_in_a_sentence(given, said):
     with pytest.raises(ValueError, match=said) as refused:

@@ -95,6 +95,7 @@ def test_the_prior_describes_itself():
         "concentration 1 to 0.5; means ~ Normal(6, 8); widths with 1 / sd² ~ Gamma(2, "
         "beta) and beta ~ Gamma(0.2, 10 / 8²), none under 0.07."
     )
+    assert str(prior_of(column, 1)).startswith("1 cluster; weights")
     one_width = str(prior_of(column, 2, own_widths=False, min_weight=0.1))
     assert one_width.startswith("2 clusters; weights ~ Dirichlet of concentration 1, ")
     assert "none under 0.1; means" in one_width

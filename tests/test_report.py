@@ -32,7 +32,7 @@ def ax():
     plt.close("all")
 
 
-@pytest.mark.parametrize("i, name", enumerate(["cluster 0", "cluster 1", "sum"]))
+@pytest.mark.parametrize("i, name", [*enumerate(["cluster 0", "cluster 1", "sum"])])
 def test_curves_are_means_over_the_draws_and_bands_their_quantiles(fit, ax, i, name):
     line, area = fit.plot(ax).lines[i], ax.collections[i].get_paths()[0].vertices[:, 1]
     x, y = line.get_data()
