@@ -182,6 +182,16 @@ def test_the_truth_has_a_uniform_rank(name, with_jumps, sets=400, thin=25, ranks
         assert stats.chi2.sf(smooth, 4) > 1e-6, f"{quantity}: ranks {counts}"
 
 
+def test_a_sweep_draws_the_number_too():
+    """Which splits and merges would hide."""
+    prior, rng = (
+        prior_for(**MODELS["own widths, number unknown"]),
+        np.random.default_rng(0),
+    )
+    state, y = simulated(prior, 100, rng)
+    assert (sampler.sweep(model_for(y, prior), state, rng).number != state.number).any()
+
+
 def test_what_is_proposed_is_fixed_when_tuning_ends():
     """And it has been learned while tuning until then."""
     y = np.random.default_rng(1).normal([-2, 0, 2], 1, (150, 3)).ravel()
