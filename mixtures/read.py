@@ -1,43 +1,381 @@
-"""A column of a file, and a folder for what is written."""
+"""A table in a file: one column of it, its rows with memberships, a folder for them.
+
+DuckDB reads and writes: one column of many, in little memory and in the file's order.
+"""
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import gzip
 import os
+import re
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import duckdb
+import numpy as np
 import pandas as pd
 
+from .dialect import ALIGNED, FIELDS, SINGLE, Dialect, dialect_of
+from .files import NAMES, is_ours
+from .posterior import membership_function
+from .signs import Numbers, is_number, literal
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A table from a CSV or Parquet file. Raises ValueError or OSError."""
-    kind, reader = "comma-separated values", pd.read_csv
-    if path.suffix.lower() in (".parquet", ".pq"):
-        kind, reader = "Parquet", pd.read_parquet
-    with open(path, "rb"):  # of a folder or no file this says so best
-        pass
-    try:
-        frame = reader(path)
-    except ImportError:
-        raise ValueError("To read Parquet: pip install pyarrow.") from None
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's own are such, too
-        what = str(error).strip().splitlines()[0].rstrip(".")
-        raise ValueError(f"{path} is no table of {kind}: {what}.") from None
-    if kind != "Parquet" and not frame.index.equals(pd.RangeIndex(len(frame))):
-        raise ValueError(  # pandas took the first fields as names of the rows
-            f"{path}: rows have more fields than the header. Are there decimal commas? "
-            "Write the file with decimal points, and a name for every column."
+if TYPE_CHECKING:
+    from .fitting import Fit
+
+QUOTE = '"'  # of names in SQL
+HEAD, BLOCK = 1_000, 500_000  # lines to look at, and values at once
+SHEET = 100_000  # rows of what may be a sheet that ends with a sum
+TOTAL = re.compile(
+    "(sum|total|gesamt|som[am]|mean|mitte?l|moyen|m[eé]dia|average)", re.I
+)
+# What reads a file of another kind, in a line: by how its name ends and how it begins
+ASTROPY = "Table.read({})[{}]) after from astropy.table import Table"
+FOREIGN = {
+    ".fits .fit .fts": (b"SIMPLE  =", ASTROPY),
+    ".vot .votable": (b"<?xml", ASTROPY),
+    ".dta": (b"<stata_dta>", "pd.read_stata({})[{}])"),
+    ".sav .zsav": (b"$FL", "pd.read_spss({})[{}])"),
+    ".xpt .sas7bdat": (b"HEADER RECORD", "pd.read_sas({})[{}])"),
+    ".rds .rdata .rda": (b"RDX", "pyreadr.read_r({})[None][{}])"),
+    ".h5ad": (b"", "anndata.read_h5ad({}).obs[{}])"),
+    ".nc .nc4 .cdf": (b"CDF", "xarray.open_dataset({})[{}])"),
+    ".h5 .hdf5 .hdf": (b"\x89HDF", "h5py.File({})[{}][:])"),
+    ".fcs": (b"FCS", "fcsparser.parse({})[1][{}])"),
+    ".npy": (b"\x93NUMPY", "np.load({}))"),
+    ".xls .ods": (b"\xd0\xcf\x11\xe0", "pd.read_excel({})[{}])"),
+    ".orc": (b"ORC", "pd.read_orc({})[{}])"),
+}
+PACKED = {b"BZh": "bzcat", b"\xfd7zXZ": "xzcat", b"PK\3\4": "unzip -p"}
+
+
+@dataclass
+class Table:
+    """A table in a file.
+
+    names : of its columns; fields : what they are in SQL; types : of DuckDB
+    rows : from which SQL takes them; lines : those of a text
+    said : how the file was read, as far as that was not given
+    """
+
+    path: str
+    file: str
+    base: duckdb.DuckDBPyConnection
+    aside: tempfile.TemporaryDirectory
+    rows: str = ""
+    names: list[str] = field(default_factory=list)
+    fields: list[str] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    lines: str = ""
+    dialect: Dialect | None = None
+    said: list[str] = field(default_factory=list)
+
+    def asked(self, query: str, taken: str = "fetchall") -> Any:
+        """The answer to a query, as DuckDB's method of that name gives it.
+
+        Raises ValueError.
+        """
+        try:
+            return getattr(self.base.execute(query), taken)()
+        except duckdb.Error as error:
+            raise ValueError(f"{self.path} {in_short(str(error))}.") from None
+
+    def array(self, query: str) -> np.ndarray:
+        """A column v, NaN where it is null."""
+        return np.ma.filled(self.asked(query, "fetchnumpy")["v"], np.nan)
+
+    def position(self, name: str) -> int:
+        """Where a column is, by name or number. Raises ValueError."""
+        at = [i for i, x in enumerate(self.names) if x == name]
+        if len(at) > 1:
+            places = " or ".join(str(1 + i) for i in at)
+            raise ValueError(
+                f"{self.path} has {len(at)} columns '{name}': give the number of one, "
+                f"{places}."
+            )
+        if not at and name.isdecimal() and 0 < int(name) <= len(self.names):
+            at = [int(name) - 1]
+            found = self.names[at[0]]
+            if self.dialect and not self.dialect.headless and is_number(found):
+                raise ValueError(
+                    f"{self.path} has '{found}' where the name of column {name} may be: "
+                    f"give --no-header if it is a value, else '{found}' as the column."
+                )
+        if not at:
+            lower = {x.lower(): x for x in self.names[::-1]}
+            near = difflib.get_close_matches(name.lower(), lower)
+            near = [lower[x] for x in near] or self.names[:10]
+            listed = ", ".join(f"'{x}'" for x in near)
+            raise ValueError(f"{self.path} has no column '{name}'; it has {listed}.")
+        return at[0]
+
+    def column(self, options: Any) -> pd.Series:
+        """The numbers of a column, NaN where one is missing. Raises ValueError.
+
+        options : column, missing, decimal, thousands and log
+        """
+        at = self.position(options.column)
+        missing = [x.strip() for x in options.missing.split(",") if x.strip()]
+        numbers = Numbers(self, at, missing, options.decimal, options.thousands)
+        values, name = numbers.values(), self.names[at]
+        self.refuse_total(values)
+        if self.dialect and self.dialect.units:
+            unit = self.dialect.units[self.dialect.places[at][0]].strip("[]()")
+            name += f" [{unit}]" * (unit not in ("", "-"))
+        if options.log:
+            low = np.nanmin(values, initial=np.inf)
+            if low <= 0:
+                raise ValueError(f"{low:g} of data has no logarithm: leave --log out.")
+            values, name = np.log(values), f"log of {name}"
+        return pd.Series(values, name=name)
+
+    def line(self, row: int, text: str) -> str:
+        """Where a row, counted from one, stands in the file, if that is certain."""
+        if self.dialect:
+            blank = "" if self.dialect.separator == SINGLE else "AND line <> ''"
+            comment = literal(self.dialect.comment or "\n")
+            at = self.asked(
+                "SELECT i, line FROM (SELECT line, row_number() OVER () AS i FROM "
+                f"{self.lines}) WHERE i > {self.dialect.skip} {blank} AND NOT "
+                f"starts_with(coalesce(line, ''), {comment}) LIMIT 1 OFFSET {row - 1}"
+            )
+            if at and text in at[0][1]:
+                return f"line {at[0][0]}"
+        return f"row {row}"
+
+    def refuse_total(self, values: np.ndarray) -> None:
+        """ValueError if the last row of a sheet says that it is a sum of the others."""
+        if not self.dialect or not 3 < values.size < SHEET or np.isnan(values[-1]):
+            return
+        fields = ", ".join(f"{x}::VARCHAR" for x in self.fields)
+        (last,) = self.asked(
+            f"SELECT {fields} FROM {self.rows} OFFSET {values.size - 1}"
         )
-    return frame
+        for x, text in zip(self.fields, last):
+            if TOTAL.match(text or ""):
+                same = f"SELECT count(*) FROM {self.rows} WHERE {x} = {literal(text)}"
+                if self.asked(same)[0][0] == 1:
+                    raise ValueError(
+                        f"{self.path} ends with a row '{text}', which is no measurement: "
+                        f"delete it, or leave it out with --missing {values[-1]:.15g}."
+                    )
+
+    def write(self, fit: Fit, path: Path) -> None:
+        """Write the rows of the table with memberships as comma-separated values."""
+        function, values = membership_function(fit, True), fit.data.to_numpy()
+        new = ["cluster", "probability", *(f"cluster {j}" for j in fit.clusters.index)]
+        makes = "CREATE TABLE membership AS"
+        for piece in np.array_split(values, 1 + values.size // BLOCK):
+            share = function(piece).astype(np.float32)
+            block = np.c_[share.argmax(axis=1), share.max(axis=1), share]
+            block[np.isnan(share[:, 0])] = np.nan
+            block = pd.DataFrame(block.round(6)).add_prefix("m")
+            self.base.register("block", block)
+            self.asked(f"{makes} SELECT nullif(columns(*), 'nan') FROM block")
+            makes = "INSERT INTO membership"
+        new = [x + " of the fit" * (x in self.names) for x in new]
+        inner = ", ".join(f"{x} AS f{i}" for i, x in enumerate(self.fields))
+        shown = [f"f{i}" for i in range(len(self.fields))]
+        shown += ["m0::UTINYINT", *(f"m{i}" for i in range(1, len(new)))]
+        shown = [
+            f"{x} AS {literal(y, QUOTE)}" for x, y in zip(shown, [*self.names, *new])
+        ]
+        self.asked(
+            f"COPY (SELECT {', '.join(shown)} FROM (SELECT {inner} FROM {self.rows}) "
+            f"POSITIONAL JOIN membership) TO {literal(path)} (FORMAT csv, HEADER)"
+        )
 
 
-def column_of(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
-    """A column of the table. Raises ValueError that offers names that are near."""
-    columns = {str(label): label for label in frame.columns}
-    if name in columns:
-        return frame[columns[name]].rename(name)
-    near = difflib.get_close_matches(name, columns, 3, 0.4) or list(columns)[:10]
-    raise ValueError(f"{path} has no column {name!r}; it has {', '.join(near)}.")
+LIMITS = dict(memory_limit="200MB", threads=min(4, os.cpu_count() or 1))
+
+
+def open_table(options: Any) -> Table:
+    """A table from a file, a folder of Parquet files or, as `-`, standard input.
+
+    options : file, column, sep, encoding, comment, no_header and sheet
+    Raises ValueError or OSError.
+    """
+    path, aside = str(options.file), tempfile.TemporaryDirectory()
+    base = duckdb.connect(config=LIMITS | {"temp_directory": aside.name})
+    base.execute("SET enable_progress_bar = false")
+    table, copy = Table(path, path, base, aside), Path(aside.name, "copy")
+    if path == "-":
+        table.path, table.file = "standard input", str(copy)
+        with copy.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+    suffix = Path(path.removesuffix(".gz")).suffix.lower()
+    if os.path.isdir(path):
+        return typed(table, f"read_parquet({literal(path + '/**/*.p*q*')})")
+    with open(table.file, "rb") as file:
+        head = file.read(16)
+    refuse_foreign(path, options.column, suffix, head)
+    if suffix in (".parquet", ".pq") or head.startswith(b"PAR1"):
+        return typed(table, f"read_parquet({literal(table.file)})")
+    if suffix in (".jsonl", ".ndjson"):
+        return typed(table, f"read_json({literal(table.file)}, format = 'nd')")
+    if suffix in (".feather", ".arrow", ".ipc"):
+        try:
+            from pyarrow import feather
+        except ImportError:
+            raise ValueError("To read Feather: pip install pyarrow.") from None
+        base.register("arrow", feather.read_table(path))
+        return typed(table, "arrow")
+    if suffix in (".xlsx", ".xlsm"):
+        sheet_as_text(table, options, copy)
+    return as_text(table, options, head)
+
+
+def typed(table: Table, rows: str) -> Table:
+    """The table of a file that knows its columns. Raises ValueError."""
+    table.rows = rows
+    table.asked(f"FROM {rows} LIMIT 0")  # which says what is wrong
+    columns = table.base.sql(f"FROM {rows}")
+    known = set(columns.columns)
+    if rows.startswith("read_parquet"):
+        schema = rows.replace("read_parquet", "parquet_schema")
+        known = {x for (x,) in table.asked(f"SELECT name FROM {schema}")}
+    for name, kind in zip(columns.columns, columns.types):
+        # DuckDB numbers one of two columns of a name
+        shown = name if name in known else re.sub(r"_\d+$", "", name)
+        leaves(table, shown, literal(name, QUOTE), kind)
+    return table
+
+
+def leaves(table: Table, name: str, way: str, kind: Any) -> None:
+    """Add a column, or the fields of a structure by their names with points."""
+    if kind.id == "struct":
+        for inner, of_inner in kind.children:
+            leaves(table, f"{name}.{inner}", f"{way}.{literal(inner, QUOTE)}", of_inner)
+        return
+    table.names.append(name)
+    table.fields.append(f"({way} ->> '$')" if str(kind) == "JSON" else way)
+    table.types.append(str(kind))
+
+
+def sheet_as_text(table: Table, options: Any, copy: Path) -> None:
+    """Copy a sheet of a workbook as text, all of it."""
+    try:
+        book = pd.ExcelFile(table.file)
+        name = options.sheet or book.sheet_names[0]
+        sheet = book.parse(name, header=None, dtype=str, keep_default_na=False)
+    except ImportError:
+        raise ValueError("To read Excel: pip install openpyxl.") from None
+    if len(book.sheet_names) > 1 and not options.sheet:
+        table.said.append(f"sheet '{name}' of {len(book.sheet_names)}")
+    sheet.to_csv(copy, header=False, index=False)
+    table.file, options.sep, options.encoding = str(copy), ",", "utf-8"
+
+
+def encoding_of(path: str, packed: bool) -> str:
+    with (gzip.open if packed else open)(path, "rb") as file:
+        head = file.read(1 << 16)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" in head:
+        raise ValueError(f"{path} is no text, and no other table that is known.")
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def as_text(table: Table, options: Any, head: bytes) -> Table:
+    """The table of a text. Raises ValueError."""
+    how = {"header": "false", "auto_detect": "false"}
+    packed = head.startswith(b"\x1f\x8b")
+    if packed or head.startswith(b"\x28\xb5\x2f\xfd"):
+        how["compression"] = "'gzip'" if packed else "'zstd'"
+    encoding = options.encoding
+    if not encoding and (packed or "compression" not in how):
+        encoding = encoding_of(table.file, packed)
+        if encoding != "utf-8":
+            table.said.append(f"encoding {encoding}")
+    how["encoding"] = literal(encoding or "utf-8")
+    table.lines = read_csv(table.file, ["line"], SINGLE, how | {"quote": "''"})
+    lines = [
+        x or "" for (x,) in table.asked(f"SELECT line FROM {table.lines} LIMIT {HEAD}")
+    ]
+    try:
+        found = table.dialect = dialect_of(lines, options, options.column)
+    except ValueError as error:
+        raise ValueError(f"{table.path}: {error}") from None
+    table.said += found.said
+    cells = [f"c{i}" for i in range(found.fields)]
+    how |= (
+        {"skip": str(found.skip)} | {"comment": literal(found.comment)}
+        if found.comment
+        else {"skip": str(found.skip)}
+    )
+    table.rows = read_csv(table.file, cells, found.separator, how | {"quote": "'\"'"})
+    if found.separator == ALIGNED:
+        table.rows = aligned(table, cells)
+    table.names = [x or f"column {1 + i}" for i, x in enumerate(found.names)]
+    table.fields = [
+        " || ',' || ".join(cells[i] for i in place) for place in found.places
+    ]
+    table.types = ["VARCHAR"] * len(table.names)
+    return table
+
+
+def read_csv(path: str, cells: list[str], separator: str, how: dict[str, str]) -> str:
+    """The rows of a text in SQL."""
+    columns = ", ".join(f"{x}: 'VARCHAR'" for x in cells)
+    how = how | {
+        "delim": literal(separator),
+        "columns": f"{{{columns}}}",
+        "escape": how["quote"],
+    }
+    return (
+        f"read_csv({literal(path)}, {', '.join(f'{x} = {y}' for x, y in how.items())})"
+    )
+
+
+def aligned(table: Table, cells: list[str]) -> str:
+    """The rows of a text whose fields stand between any blanks, in SQL."""
+    comment = literal(table.dialect.comment or "\n")
+    fields = ", ".join(f"trim(a[{1 + i}], ' \"\t') AS {x}" for i, x in enumerate(cells))
+    return (
+        f"(SELECT {fields} FROM (SELECT CASE WHEN len(a) = {len(cells)} THEN a ELSE "
+        f"error('has ' || len(a) || ' fields instead of {len(cells)}: ' || line) END AS a "
+        f"FROM (SELECT line, regexp_extract_all(line, {literal(FIELDS)}) AS a FROM (SELECT "
+        f"line, row_number() OVER () AS i FROM {table.lines}) WHERE i > "
+        f"{table.dialect.skip} AND trim(coalesce(line, '')) <> '' AND NOT "
+        f"starts_with(line, {comment}))))"
+    )
+
+
+def in_short(said: str) -> str:
+    """What DuckDB says of a text, in a sentence."""
+    line = re.search(r"CSV Error on Line: (\d+)\n(?:Original Line: ?(.*))?", said)
+    fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
+    if "unicode" in said or "not utf-8" in said:
+        return "is not UTF-8: give --encoding, latin-1 for example"
+    if line and fields:
+        return f"has {fields[2]} fields instead of {fields[1]} in line {line[1]}: '{line[2]}'"
+    if line and "unterminated" in said:
+        return f"has a quote without its end in line {line[1]}"
+    said = re.sub(r"^\w[\w ]* Error: ", "", said).strip().partition("\n")[0]
+    return said if said.startswith("has ") else f"cannot be read: {said.rstrip('.')}"
+
+
+def refuse_foreign(path: str, column: str, suffix: str, head: bytes) -> None:
+    """ValueError with what reads a file of a kind that is known and not read here."""
+    for suffixes, (begin, line) in FOREIGN.items():
+        if suffix in suffixes.split() or begin and head.startswith(begin):
+            line = line.format(repr(path), repr(column))
+            raise ValueError(f"{path} is read in Python: mixtures.fit({line}.")
+    for begin, tool in PACKED.items():
+        if head.startswith(begin) and suffix not in (".xlsx", ".xlsm"):
+            raise ValueError(
+                f"{path} is compressed: {tool} {path} | mixtures - {column}"
+            )
 
 
 def refuse_folder(folder: Path) -> None:
@@ -46,3 +384,6 @@ def refuse_folder(folder: Path) -> None:
     parent = next(path for path in (folder, *folder.parents) if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise ValueError(f"{folder} cannot be written: give another folder as --out.")
+    held = [path.name for path in folder.iterdir()] if folder.exists() else []
+    if held and not any(is_ours(folder / name) for name in NAMES if name in held):
+        raise ValueError(f"{folder} holds other files: give another folder as --out.")
