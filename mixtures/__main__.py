@@ -19,8 +19,8 @@ EPILOG = """exit status:
 example:
   mixtures measurements.csv length --clusters 2 --missing -999,timeout --out lengths
 """
-FILES = """text with any separator, Excel, JSON lines, Feather, Parquet or a folder of it;
-- is standard input"""
+FILES = """text with any separator, a workbook, JSON lines, Feather, Parquet or a folder
+of it; - is standard input"""
 
 
 def arguments(given: list[str] | None) -> argparse.Namespace:
@@ -87,7 +87,8 @@ def fitted(options: argparse.Namespace) -> Fit:
     column = table.column(options)
     refuse_folder(options.out)
     if table.said and not options.quiet:
-        print(f"{table.path}: {'; '.join(table.said)}.", file=sys.stderr)
+        said = "; ".join(table.said)
+        print(f"mixtures: {table.path}: {said}.", file=sys.stderr)
     result = fit(
         column,
         options.clusters,

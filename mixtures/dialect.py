@@ -123,7 +123,7 @@ def placed(dialect: Dialect, rows: list[list[str]], lines: list[str]) -> None:
 
 
 def is_unit_row(rows: list[list[str]]) -> bool:
-    """Whether the first row says units: no number, limit, gap or text of a later row."""
+    """Whether the first row says units: no number, gap, limit or later text."""
     row, later = rows[0], rows[1:]
     other = any(
         is_number(x) or x in MISSING and x != "-" or LIMIT.fullmatch(x) or len(x) > 20

@@ -5,9 +5,7 @@ DuckDB reads and writes: one column of many, in little memory and in the file's 
 
 from __future__ import annotations
 
-import codecs
 import difflib
-import gzip
 import os
 import re
 import shutil
@@ -36,15 +34,14 @@ TOTAL = re.compile(
     "(sum|total|gesamt|som[am]|mean|mitte?l|moyen|m[eé]dia|average)", re.I
 )
 # What reads a file of another kind, in a line: by how its name ends and how it begins
-ASTROPY = "Table.read({})[{}]) after from astropy.table import Table"
 FOREIGN = {
-    ".fits .fit .fts": (b"SIMPLE  =", ASTROPY),
-    ".vot .votable": (b"<?xml", ASTROPY),
+    ".fits .fit .fts": (b"SIMPLE  =", "Table.read({})[{}]), Table of astropy.table"),
+    ".vot .votable": (b"<?xml", "Table.read({})[{}]), Table of astropy.table"),
     ".dta": (b"<stata_dta>", "pd.read_stata({})[{}])"),
     ".sav .zsav": (b"$FL", "pd.read_spss({})[{}])"),
     ".xpt .sas7bdat": (b"HEADER RECORD", "pd.read_sas({})[{}])"),
     ".rds .rdata .rda": (b"RDX", "pyreadr.read_r({})[None][{}])"),
-    ".h5ad": (b"", "anndata.read_h5ad({}).obs[{}])"),
+    ".h5ad": (b"never", "anndata.read_h5ad({}).obs[{}])"),
     ".nc .nc4 .cdf": (b"CDF", "xarray.open_dataset({})[{}])"),
     ".h5 .hdf5 .hdf": (b"\x89HDF", "h5py.File({})[{}][:])"),
     ".fcs": (b"FCS", "fcsparser.parse({})[1][{}])"),
@@ -86,34 +83,29 @@ class Table:
         except duckdb.Error as error:
             raise ValueError(f"{self.path} {in_short(str(error))}.") from None
 
-    def array(self, query: str) -> np.ndarray:
-        """A column v, NaN where it is null."""
-        return np.ma.filled(self.asked(query, "fetchnumpy")["v"], np.nan)
-
     def position(self, name: str) -> int:
         """Where a column is, by name or number. Raises ValueError."""
         at = [i for i, x in enumerate(self.names) if x == name]
+        wrong = (
+            f"{self.path} has {len(at) or 'no'} column{'s' * (len(at) > 1)} '{name}'"
+        )
         if len(at) > 1:
             places = " or ".join(str(1 + i) for i in at)
-            raise ValueError(
-                f"{self.path} has {len(at)} columns '{name}': give the number of one, "
-                f"{places}."
-            )
-        if not at and name.isdecimal() and 0 < int(name) <= len(self.names):
-            at = [int(name) - 1]
-            found = self.names[at[0]]
-            if self.dialect and not self.dialect.headless and is_number(found):
+            raise ValueError(f"{wrong}: give the number of one, {places}.")
+        if at:
+            return at[0]
+        if name.isdecimal() and 0 < int(name) <= len(self.names):
+            header = self.names[int(name) - 1]
+            if self.dialect and not self.dialect.headless and is_number(header):
                 raise ValueError(
-                    f"{self.path} has '{found}' where the name of column {name} may be: "
-                    f"give --no-header if it is a value, else '{found}' as the column."
+                    f"{self.path} begins column {name} with '{header}': give "
+                    f"--no-header if it is a value, else '{header}' as the column."
                 )
-        if not at:
-            lower = {x.lower(): x for x in self.names[::-1]}
-            near = difflib.get_close_matches(name.lower(), lower)
-            near = [lower[x] for x in near] or self.names[:10]
-            listed = ", ".join(f"'{x}'" for x in near)
-            raise ValueError(f"{self.path} has no column '{name}'; it has {listed}.")
-        return at[0]
+            return int(name) - 1
+        lower = {x.lower(): x for x in self.names[::-1]}
+        near = [lower[x] for x in difflib.get_close_matches(name.lower(), lower)]
+        listed = ", ".join(f"'{x}'" for x in near or self.names[:10])
+        raise ValueError(f"{wrong}; it has {listed}.")
 
     def column(self, options: Any) -> pd.Series:
         """The numbers of a column, NaN where one is missing. Raises ValueError.
@@ -138,33 +130,26 @@ class Table:
     def line(self, row: int, text: str) -> str:
         """Where a row, counted from one, stands in the file, if that is certain."""
         if self.dialect:
-            blank = "" if self.dialect.separator == SINGLE else "AND line <> ''"
-            comment = literal(self.dialect.comment or "\n")
-            at = self.asked(
-                "SELECT i, line FROM (SELECT line, row_number() OVER () AS i FROM "
-                f"{self.lines}) WHERE i > {self.dialect.skip} {blank} AND NOT "
-                f"starts_with(coalesce(line, ''), {comment}) LIMIT 1 OFFSET {row - 1}"
-            )
-            if at and text in at[0][1]:
-                return f"line {at[0][0]}"
+            rows = rows_in(self.lines, self.dialect, self.dialect.separator == SINGLE)
+            found = self.asked(f"SELECT i, line FROM {rows} LIMIT 1 OFFSET {row - 1}")
+            if found and text in found[0][1]:
+                return f"line {found[0][0]}"
         return f"row {row}"
 
     def refuse_total(self, values: np.ndarray) -> None:
         """ValueError if the last row of a sheet says that it is a sum of the others."""
         if not self.dialect or not 3 < values.size < SHEET or np.isnan(values[-1]):
             return
-        fields = ", ".join(f"{x}::VARCHAR" for x in self.fields)
         (last,) = self.asked(
-            f"SELECT {fields} FROM {self.rows} OFFSET {values.size - 1}"
+            f"SELECT {', '.join(self.fields)} FROM {self.rows} OFFSET {values.size - 1}"
         )
         for x, text in zip(self.fields, last):
-            if TOTAL.match(text or ""):
-                same = f"SELECT count(*) FROM {self.rows} WHERE {x} = {literal(text)}"
-                if self.asked(same)[0][0] == 1:
-                    raise ValueError(
-                        f"{self.path} ends with a row '{text}', which is no measurement: "
-                        f"delete it, or leave it out with --missing {values[-1]:.15g}."
-                    )
+            same = f"SELECT count(*) FROM {self.rows} WHERE {x} = {literal(text)}"
+            if TOTAL.match(text or "") and self.asked(same) == [(1,)]:
+                raise ValueError(
+                    f"{self.path} ends with a row '{text}': delete it, or leave it out "
+                    f"with --missing {values[-1]:.15g}."
+                )
 
     def write(self, fit: Fit, path: Path) -> None:
         """Write the rows of the table with memberships as comma-separated values."""
@@ -192,9 +177,6 @@ class Table:
         )
 
 
-LIMITS = dict(memory_limit="200MB", threads=min(4, os.cpu_count() or 1))
-
-
 def open_table(options: Any) -> Table:
     """A table from a file, a folder of Parquet files or, as `-`, standard input.
 
@@ -202,8 +184,10 @@ def open_table(options: Any) -> Table:
     Raises ValueError or OSError.
     """
     path, aside = str(options.file), tempfile.TemporaryDirectory()
-    base = duckdb.connect(config=LIMITS | {"temp_directory": aside.name})
-    base.execute("SET enable_progress_bar = false")
+    base = duckdb.connect()
+    base.execute(f"SET temp_directory = {literal(aside.name)}")
+    base.execute("SET memory_limit = '200MB'; SET enable_progress_bar = false")
+    base.execute(f"SET threads = {min(4, os.cpu_count() or 1)}")  # each takes its share
     table, copy = Table(path, path, base, aside), Path(aside.name, "copy")
     if path == "-":
         table.path, table.file = "standard input", str(copy)
@@ -272,54 +256,49 @@ def sheet_as_text(table: Table, options: Any, copy: Path) -> None:
     table.file, options.sep, options.encoding = str(copy), ",", "utf-8"
 
 
-def encoding_of(path: str, packed: bool) -> str:
-    with (gzip.open if packed else open)(path, "rb") as file:
-        head = file.read(1 << 16)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if b"\0" in head:
-        raise ValueError(f"{path} is no text, and no other table that is known.")
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
+def lines_of(table: Table, options: Any, head: bytes, how: dict[str, str]) -> list[str]:
+    """The first lines of a text; `how` it is read gets its encoding. Raises ValueError.
+
+    Without an encoding that fits it is Latin, in which every byte is something.
+    """
+    likely = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+    for encoding in [options.encoding] if options.encoding else [likely, "latin-1"]:
+        how["encoding"] = literal(encoding)
+        table.lines = read_csv(table.file, ["line"], SINGLE, how | {"quote": "''"})
+        try:
+            found = table.asked(f"SELECT line FROM {table.lines} LIMIT {HEAD}")
+            break
+        except ValueError:
+            if options.encoding:
+                raise
+            found = [("\0",)]
+    if any("\0" in (x or "") for (x,) in found):
+        raise ValueError(f"{table.path} is no text, and no table of a known kind.")
+    if encoding not in (options.encoding, "utf-8"):
+        table.said.append(f"encoding {encoding}")
+    return [x or "" for (x,) in found]
 
 
 def as_text(table: Table, options: Any, head: bytes) -> Table:
     """The table of a text. Raises ValueError."""
     how = {"header": "false", "auto_detect": "false"}
-    packed = head.startswith(b"\x1f\x8b")
-    if packed or head.startswith(b"\x28\xb5\x2f\xfd"):
-        how["compression"] = "'gzip'" if packed else "'zstd'"
-    encoding = options.encoding
-    if not encoding and (packed or "compression" not in how):
-        encoding = encoding_of(table.file, packed)
-        if encoding != "utf-8":
-            table.said.append(f"encoding {encoding}")
-    how["encoding"] = literal(encoding or "utf-8")
-    table.lines = read_csv(table.file, ["line"], SINGLE, how | {"quote": "''"})
-    lines = [
-        x or "" for (x,) in table.asked(f"SELECT line FROM {table.lines} LIMIT {HEAD}")
-    ]
+    for begin, packed in ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")):
+        if head.startswith(begin):
+            how["compression"] = literal(packed)
+    lines = lines_of(table, options, head, how)
     try:
         found = table.dialect = dialect_of(lines, options, options.column)
     except ValueError as error:
         raise ValueError(f"{table.path}: {error}") from None
     table.said += found.said
     cells = [f"c{i}" for i in range(found.fields)]
-    how |= (
-        {"skip": str(found.skip)} | {"comment": literal(found.comment)}
-        if found.comment
-        else {"skip": str(found.skip)}
-    )
-    table.rows = read_csv(table.file, cells, found.separator, how | {"quote": "'\"'"})
+    how |= {"quote": "'\"'", "skip": str(found.skip), "comment": literal(found.comment)}
     if found.separator == ALIGNED:
-        table.rows = aligned(table, cells)
+        table.rows = aligned(table.lines, cells, found)
+    else:
+        table.rows = read_csv(table.file, cells, found.separator, how)
     table.names = [x or f"column {1 + i}" for i, x in enumerate(found.names)]
-    table.fields = [
-        " || ',' || ".join(cells[i] for i in place) for place in found.places
-    ]
+    table.fields = [" || ',' || ".join(cells[i] for i in x) for x in found.places]
     table.types = ["VARCHAR"] * len(table.names)
     return table
 
@@ -327,27 +306,30 @@ def as_text(table: Table, options: Any, head: bytes) -> Table:
 def read_csv(path: str, cells: list[str], separator: str, how: dict[str, str]) -> str:
     """The rows of a text in SQL."""
     columns = ", ".join(f"{x}: 'VARCHAR'" for x in cells)
-    how = how | {
-        "delim": literal(separator),
-        "columns": f"{{{columns}}}",
-        "escape": how["quote"],
-    }
+    how = how | {"delim": literal(separator), "escape": how["quote"]}
+    given = ", ".join(f"{x} = {y}" for x, y in how.items())
+    return f"read_csv({literal(path)}, columns = {{{columns}}}, {given})"
+
+
+def rows_in(lines: str, dialect: Dialect, blank: bool = False) -> str:
+    """Lines that are rows, and their numbers i, in SQL; blank : whether such are."""
+    comment = literal(dialect.comment or "\n")
     return (
-        f"read_csv({literal(path)}, {', '.join(f'{x} = {y}' for x, y in how.items())})"
+        "(SELECT line, i FROM (SELECT coalesce(line, '') AS line, row_number() OVER () "
+        f"AS i FROM {lines}) WHERE i > {dialect.skip} AND ({blank} OR trim(line) <> '')"
+        f" AND NOT starts_with(line, {comment}))"
     )
 
 
-def aligned(table: Table, cells: list[str]) -> str:
+def aligned(lines: str, cells: list[str], dialect: Dialect) -> str:
     """The rows of a text whose fields stand between any blanks, in SQL."""
-    comment = literal(table.dialect.comment or "\n")
-    fields = ", ".join(f"trim(a[{1 + i}], ' \"\t') AS {x}" for i, x in enumerate(cells))
+    fields = (f"trim(a[{1 + i}], ' \"\t') AS {x}" for i, x in enumerate(cells))
+    n = len(cells)
+    wrong = f"error('has ' || len(a) || ' fields instead of {n}: ' || line)"
     return (
-        f"(SELECT {fields} FROM (SELECT CASE WHEN len(a) = {len(cells)} THEN a ELSE "
-        f"error('has ' || len(a) || ' fields instead of {len(cells)}: ' || line) END AS a "
-        f"FROM (SELECT line, regexp_extract_all(line, {literal(FIELDS)}) AS a FROM (SELECT "
-        f"line, row_number() OVER () AS i FROM {table.lines}) WHERE i > "
-        f"{table.dialect.skip} AND trim(coalesce(line, '')) <> '' AND NOT "
-        f"starts_with(line, {comment}))))"
+        f"(SELECT {', '.join(fields)} FROM (SELECT if(len(a) = {n}, a, {wrong}) AS a "
+        f"FROM (SELECT line, regexp_extract_all(line, {literal(FIELDS)}) AS a FROM "
+        f"{rows_in(lines, dialect)})))"
     )
 
 
@@ -358,7 +340,8 @@ def in_short(said: str) -> str:
     if "unicode" in said or "not utf-8" in said:
         return "is not UTF-8: give --encoding, latin-1 for example"
     if line and fields:
-        return f"has {fields[2]} fields instead of {fields[1]} in line {line[1]}: '{line[2]}'"
+        counts = f"{fields[2]} fields instead of {fields[1]}"
+        return f"has {counts} in line {line[1]}: '{line[2]}'"
     if line and "unterminated" in said:
         return f"has a quote without its end in line {line[1]}"
     said = re.sub(r"^\w[\w ]* Error: ", "", said).strip().partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Texts as numbers: decimal and thousands signs, what is missing, censored or neither."""
+"""Texts as numbers: decimal and thousands signs, what is missing or censored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Style:
 
     @property
     def grouping(self) -> str:
-        """A regular expression of the thousands sign, in all ways in which it is typed."""
+        """A regular expression of the thousands sign, however it is typed."""
         alike = {" ": "[ \u00a0\u202f]", "'": "['’]", "": r"[^\s\S]"}
         return alike.get(self.thousands, re.escape(self.thousands))
 
@@ -72,14 +72,13 @@ def style_of(texts: Iterable[str], decimal: str | None, thousands: str | None) -
     """
     texts, found = [x for x in texts if is_number(x)], []
     for point, other in ((".", ","), (",", ".")):
-        signs = ("", other, " ", "'") if thousands is None else (thousands,)
+        signs = ["", other, " ", "'"] if thousands is None else [thousands]
         styles = [Style(point, x) for x in signs if x != point]
         fit = (x for x in styles if all(re.fullmatch(x.pattern, y) for y in texts))
         if decimal in (None, point):
             found += [x for x in [next(fit, None)] if x]
     if not found:
-        other = thousands == "." or thousands is None and decimal == ","
-        return Style(decimal or (",."[not other]), thousands or "")
+        return Style(decimal or (".", ",")[thousands == "."], thousands or "")
     differ = [x for x in texts if len({style.value(x) for style in found}) > 1]
     if differ and not all("." in x for x in texts):  # which instruments write
         one, more = sorted(style.value(differ[0]) for style in found)
@@ -127,14 +126,14 @@ class Numbers:
         """The column in SQL as x, and its numbers v, infinite for text that is none."""
         number = style.sql("x") if self.is_text else "x::DOUBLE"
         texts = ", ".join(map(literal, (*MISSING, *self.missing)))
-        # IN would become a join, and rows lose their order in joins
+        # IN becomes a join, in which rows lose their order
         gone = f"n IS NULL AND list_contains([{texts}], trim(coalesce(x::VARCHAR, '')))"
         for code in self.missing:
             if not math.isnan(as_float(code)):  # -999 stands for -999.0, too
                 gone += f" OR n = {literal(code)}::DOUBLE"
         return (
-            f"SELECT x, {UNLESS.format(gone, INFINITE)} AS v FROM (SELECT x, {number} AS n "
-            f"FROM (SELECT {self.x} AS x FROM {self.table.rows}))"
+            f"SELECT x, {UNLESS.format(gone, INFINITE)} AS v FROM (SELECT x, {number} "
+            f"AS n FROM (SELECT {self.x} AS x FROM {self.table.rows}))"
         )
 
     def values(self) -> np.ndarray:
@@ -145,14 +144,17 @@ class Numbers:
         texts = [x for (x,) in texts if x and x not in self.missing]
         style = self.style_of(texts)
         while True:
-            values = table.array(f"SELECT v FROM ({self.query(style)})")
+            values = table.asked(f"SELECT v FROM ({self.query(style)})", "fetchnumpy")[
+                "v"
+            ]
+            values = np.ma.filled(values, np.nan)
             total = np.isinf(values).sum()
             if not total:
                 break
             strange = table.asked(
-                "SELECT trim(x::VARCHAR) AS t, min(i) AS i FROM (SELECT x, v, row_number() "
-                f"OVER () AS i FROM ({self.query(style)})) WHERE isinf(v) GROUP BY t "
-                "ORDER BY i LIMIT 1000"
+                "SELECT trim(x::VARCHAR) AS t, min(i) AS i FROM (SELECT x, v, "
+                f"row_number() OVER () AS i FROM ({self.query(style)})) "
+                "WHERE isinf(v) GROUP BY t ORDER BY i LIMIT 1000"
             )
             texts += [x for x, _ in strange]
             better = self.style_of(texts)
@@ -179,14 +181,11 @@ class Numbers:
         said = f"{place} in column '{self.name}' is"
         if limits:
             return (
-                f"{said} beyond a limit, not missing ({total:,} values that are no numbers "
-                "in all): --missing would leave such out, and the clusters near the limit "
-                "would be wrong."
+                f"{said} beyond a limit, not missing ({total:,} such texts): without "
+                "them, as --missing would have it, clusters near the limit were wrong."
             )
         if not np.isfinite(values).any():
             return f"{said} no number, and nor is another of its {total:,} values."
-        codes = ",".join(x for x, _ in strange[:5])
-        return (
-            f"{said} no number ({total:,} such): mend it, or leave such out with --missing "
-            f'"{codes}".'
-        )
+        codes = ",".join(x for x, _ in strange[:5] if "," not in x)
+        out = f', or leave such out with --missing "{codes}"' if codes else ""
+        return f"{said} no number ({total:,} such): mend it{out}."

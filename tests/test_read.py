@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from package_helpers import made
 from pyarrow import feather, parquet
 
 from mixtures.__main__ import arguments
@@ -161,13 +160,13 @@ SHAPES = {
     "far": (lines("v,w\n", "{i},{}"), "zz", "no column 'zz'; it has 'v', 'w'"),
     "no header": (lines("", "{}", POINT), "v", "no column 'v'; it has '1'"),
     "a value for a name": (lines("", "a,{}", POINT), "2", "--no-header if it is a value"),
-    "sum below": (ROWS + "Sum,1201.3\n", "v", "row 'Sum', .* --missing 1201.3"),
-    "mean below": (lines("g;v\n", "a;{}") + "Mittelwert;20,1\n", "v", "row 'Mittelwert'"),
+    "sum below": (ROWS + "Sum,1201.3\n", "v", "row 'Sum': .* --missing 1201.3"),
+    "mean below": (lines("g;v\n", "a;{}") + "Mittelwert;20,1\n", "v", "row 'Mittelwert': "),
     "empty": ("", "v", "there is no row"),
     "no text": ("\0\1\2" * 50, "v", "is no text"),
     "Latin later": (ROWS.encode() * 2000 + b"\xe9", "v", "fields instead of 2 in line 122001"),
     "bz2": (b"BZh9", "v", "bzcat .*f.csv | mixtures - v"),
-    "FITS": (b"SIMPLE  = ", "v", r"Table.read\('.*'\)\['v'\]\) after from astropy"),
+    "FITS": (b"SIMPLE  = ", "v", r"Table.read\('.*'\)\['v'\]\), Table of astropy"),
 }  # fmt: skip
 
 
