@@ -78,6 +78,7 @@ def in_options(text: str, column: str) -> str:
 def fitted(options: argparse.Namespace) -> Fit:
     """The fit that was asked for, its files written. Raises ValueError or OSError."""
     import matplotlib
+    import numpy
 
     from .fitting import fit
     from .read import open_table, refuse_folder
@@ -97,6 +98,10 @@ def fitted(options: argparse.Namespace) -> Fit:
         seconds=options.seconds,
         random_seed=options.seed,
     )
+    if options.log:
+        for name in [x for x in result.clusters if x.startswith("mean")]:
+            median = name.replace("mean", "median")  # in the column's units
+            result.clusters[median] = numpy.exp(result.clusters[name])
     result.verdict = in_options(result.verdict, options.column)
     result.save(options.out, table.write)
     return result

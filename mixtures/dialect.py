@@ -31,7 +31,11 @@ class Dialect:
     comment: str = ""
     headless: bool = False
     units: list[str] = field(default_factory=list)
+    first: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+
+    def comment_in(self, line: str) -> bool:
+        return bool(self.comment) and line.startswith(self.comment)
 
 
 def rows_of(lines: list[str], separator: str) -> list[list[str]]:
@@ -48,7 +52,8 @@ def header_at(rows: list[list[str]]) -> tuple[int, int]:
 
     It is the line that starts the usual rows, or the one before if that holds a number.
     """
-    usual = statistics.mode(len(row) for row in rows[len(rows) // 2 :])
+    often = statistics.multimode(len(row) for row in rows[1:] or rows)
+    usual = len(rows[0]) if len(rows[0]) in often else max(often)
     first = [len(row) for row in rows].index(usual)
     return usual, first - (first > 0 and any(map(is_number, rows[first])))
 
@@ -64,16 +69,24 @@ def separator_of(lines: list[str]) -> str:
         usual, first = header_at(rows)
         names, even = len(rows[first]), [len(row) == usual for row in rows[first + 1 :]]
         equal = usual == names and sum(even) >= 0.5 * len(even)
-        if usual > 1 and (equal or all(even) and usual > names):
+        more = usual > names and all(even)
+        if separator == ALIGNED:  # or there are blanks between thousands
+            more &= are_row_names(rows[first + 1 :], lines[first + 1 :])
+        if usual > 1 and (equal or more):
             fits[separator] = (-first, equal, 0 if equal else names)
     return max(fits, key=lambda separator: fits[separator], default=SINGLE)
 
 
 def are_row_names(rows: list[list[str]], lines: list[str]) -> bool:
-    """Whether the first fields are names of rows, as R writes them."""
+    """Whether the first fields may be names of rows, as R writes them."""
     first = [row[0] for row in rows]
-    quoted = all(line.startswith('"') for line in lines)
-    return quoted or not all(map(is_number, first))
+    named = all(x.startswith('"') for x in lines) or not all(map(is_number, first))
+    fields = (x for row in rows for x in row[1:])
+    return (named or counted(first)) and all(sensible([x]) for x in fields)
+
+
+def counted(texts: list[str]) -> bool:
+    return texts == [str(1 + i) for i in range(len(texts))]
 
 
 def readings(rows: list[list[str]], names: int) -> list[list[list[int]]]:
@@ -105,21 +118,22 @@ def placed(dialect: Dialect, rows: list[list[str]], lines: list[str]) -> None:
         dialect.said.append("a separator ends each row")
         dialect.places = dialect.places[:names]
         return
-    ways = readings(rows, names)
-    counted = [row[0] for row in rows] == [str(1 + i) for i in range(len(rows))]
-    if counted and ways:
-        ways.append([])
-    if fields == names + 1 and (are_row_names(rows, lines) or counted and not ways):
-        dialect.said.append("names of rows as R writes them")
-        dialect.names = ["row", *dialect.names]
-        return
+    ways = readings(rows, names) if dialect.separator == "," else []
+    if fields == names + 1 and are_row_names(rows, lines):
+        quoted = all(line.startswith('"') for line in lines)
+        sure = quoted and counted([row[0] for row in rows])
+        ways = [*ways * (not sure), []]
     if len(ways) != 1:
         raise ValueError(
             f"the header has {names} names and the rows have {fields} fields, which "
             f"can be read in {len(ways) or 'no'} ways: write it with another separator."
         )
-    dialect.said.append("decimal commas between separators that are commas")
-    dialect.places = ways[0]
+    if ways[0]:
+        dialect.said.append("decimal commas between separators that are commas")
+        dialect.places = ways[0]
+    else:
+        dialect.said.append("names of rows as R writes them")
+        dialect.names = ["row", *dialect.names]
 
 
 def is_unit_row(rows: list[list[str]]) -> bool:
@@ -130,7 +144,7 @@ def is_unit_row(rows: list[list[str]]) -> bool:
         or x not in ("", "-") and any(x in old[j : j + 1] for old in later)
         for j, x in enumerate(row)
     )  # fmt: skip
-    return not other and any(row) and any(map(is_number, sum(later, [])))
+    return not other and any(row) and any(is_number(x) for old in later for x in old)
 
 
 def separated(lines: list[str], options: Any) -> tuple[str, list[int]]:
@@ -143,7 +157,10 @@ def separated(lines: list[str], options: Any) -> tuple[str, list[int]]:
         raise ValueError("there is no row in it.")
     separator = options.sep or (hint and hint[1])
     separator = separator or separator_of([lines[i] for i in table])
-    return {"tab": "\t", "\\t": "\t"}.get(separator, separator), table
+    separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
+    if len(separator) > 1:
+        raise ValueError(f"--sep '{separator}' is more than one sign.")
+    return separator, table
 
 
 def dialect_of(lines: list[str], options: Any, column: str) -> Dialect:
@@ -174,7 +191,8 @@ def dialect_of(lines: list[str], options: Any, column: str) -> Dialect:
         said.append("units below the header")
         dialect.units, first = rows[first], first + 1
     placed(dialect, rows[first:], some[first:])
-    dialect.skip = table[first - 1] + 1 if first else 0
+    dialect.skip = [*table, table[-1] + 1][first]
+    dialect.first = [*rows, []][first]
     between = lines[table[min(first, len(table) - 1)] :]
     if options.comment or any(line.startswith("#") for line in between):
         dialect.comment = options.comment or "#"

@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from .fitting import Fit
 
 QUOTE = '"'  # of names in SQL
-HEAD, BLOCK = 1_000, 500_000  # lines to look at, and values at once
+HEAD, BLOCK = 1_000, 200_000  # lines to look at, and values at once
+UNITED = ", union_by_name = true"  # a folder's files need not have all columns
 SHEET = 100_000  # rows of what may be a sheet that ends with a sum
 TOTAL = re.compile(
-    "(sum|total|gesamt|som[am]|mean|mitte?l|moyen|m[eé]dia|average)", re.I
+    r"(sum|summe|somme|soma|total|gesamt|mean|mittelwert|moyenne|m[eé]dia|average)\b",
+    re.I,
 )
 # What reads a file of another kind, in a line: by how its name ends and how it begins
 FOREIGN = {
@@ -157,10 +160,10 @@ class Table:
         new = ["cluster", "probability", *(f"cluster {j}" for j in fit.clusters.index)]
         makes = "CREATE TABLE membership AS"
         for piece in np.array_split(values, 1 + values.size // BLOCK):
-            share = function(piece).astype(np.float32)
-            block = np.c_[share.argmax(axis=1), share.max(axis=1), share]
+            share = function(piece).astype(np.float32).round(6)
+            best = share.argmax(axis=1).astype(np.float32)
+            block = pd.DataFrame(np.c_[best, share.max(axis=1), share]).add_prefix("m")
             block[np.isnan(share[:, 0])] = np.nan
-            block = pd.DataFrame(block.round(6)).add_prefix("m")
             self.base.register("block", block)
             self.asked(f"{makes} SELECT nullif(columns(*), 'nan') FROM block")
             makes = "INSERT INTO membership"
@@ -195,20 +198,23 @@ def open_table(options: Any) -> Table:
             shutil.copyfileobj(sys.stdin.buffer, file)
     suffix = Path(path.removesuffix(".gz")).suffix.lower()
     if os.path.isdir(path):
-        return typed(table, f"read_parquet({literal(path + '/**/*.p*q*')})")
+        return typed(table, f"read_parquet({literal(path + '/**/*.parquet')}{UNITED})")
     with open(table.file, "rb") as file:
         head = file.read(16)
     refuse_foreign(path, options.column, suffix, head)
     if suffix in (".parquet", ".pq") or head.startswith(b"PAR1"):
         return typed(table, f"read_parquet({literal(table.file)})")
-    if suffix in (".jsonl", ".ndjson"):
-        return typed(table, f"read_json({literal(table.file)}, format = 'nd')")
+    if suffix in (".json", ".jsonl", ".ndjson"):
+        return typed(table, f"read_json({literal(table.file)})")
     if suffix in (".feather", ".arrow", ".ipc"):
         try:
             from pyarrow import feather
         except ImportError:
             raise ValueError("To read Feather: pip install pyarrow.") from None
-        base.register("arrow", feather.read_table(path))
+        try:
+            base.register("arrow", feather.read_table(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}.") from None
         return typed(table, "arrow")
     if suffix in (".xlsx", ".xlsm"):
         sheet_as_text(table, options, copy)
@@ -222,7 +228,7 @@ def typed(table: Table, rows: str) -> Table:
     columns = table.base.sql(f"FROM {rows}")
     known = set(columns.columns)
     if rows.startswith("read_parquet"):
-        schema = rows.replace("read_parquet", "parquet_schema")
+        schema = rows.replace("read_parquet", "parquet_schema").replace(UNITED, "")
         known = {x for (x,) in table.asked(f"SELECT name FROM {schema}")}
     for name, kind in zip(columns.columns, columns.types):
         # DuckDB numbers one of two columns of a name
@@ -250,6 +256,8 @@ def sheet_as_text(table: Table, options: Any, copy: Path) -> None:
         sheet = book.parse(name, header=None, dtype=str, keep_default_na=False)
     except ImportError:
         raise ValueError("To read Excel: pip install openpyxl.") from None
+    except zipfile.BadZipFile:
+        raise ValueError(f"{table.path} is no workbook.") from None
     if len(book.sheet_names) > 1 and not options.sheet:
         table.said.append(f"sheet '{name}' of {len(book.sheet_names)}")
     sheet.to_csv(copy, header=False, index=False)
@@ -264,7 +272,9 @@ def lines_of(table: Table, options: Any, head: bytes, how: dict[str, str]) -> li
     likely = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
     for encoding in [options.encoding] if options.encoding else [likely, "latin-1"]:
         how["encoding"] = literal(encoding)
-        table.lines = read_csv(table.file, ["line"], SINGLE, how | {"quote": "''"})
+        table.lines = read_csv(
+            table.file, ["line"], SINGLE, how | {"quote": "''", "strict_mode": "false"}
+        )
         try:
             found = table.asked(f"SELECT line FROM {table.lines} LIMIT {HEAD}")
             break
@@ -292,7 +302,9 @@ def as_text(table: Table, options: Any, head: bytes) -> Table:
         raise ValueError(f"{table.path}: {error}") from None
     table.said += found.said
     cells = [f"c{i}" for i in range(found.fields)]
-    how |= {"quote": "'\"'", "skip": str(found.skip), "comment": literal(found.comment)}
+    how |= {"quote": "'\"'", "comment": literal(found.comment)}
+    above = [x for x in lines[: found.skip] if not found.comment_in(x)]
+    how["skip"] = str(len(above))  # DuckDB counts no comments
     if found.separator == ALIGNED:
         table.rows = aligned(table.lines, cells, found)
     else:
@@ -300,6 +312,13 @@ def as_text(table: Table, options: Any, head: bytes) -> Table:
     table.names = [x or f"column {1 + i}" for i, x in enumerate(found.names)]
     table.fields = [" || ',' || ".join(cells[i] for i in x) for x in found.places]
     table.types = ["VARCHAR"] * len(table.names)
+    (first,) = table.asked(f"FROM {table.rows} LIMIT 1") or [()]
+    seen = ["".join(x.split()) for x in found.first]
+    if seen != ["".join((x or "").split()) for x in first]:  # a row would be lost
+        raise ValueError(
+            f"{table.path}: line {found.skip + 1} cannot be told from the header: write "
+            "it in one line, and no quote in it."
+        )
     return table
 
 
@@ -340,10 +359,12 @@ def in_short(said: str) -> str:
     if "unicode" in said or "not utf-8" in said:
         return "is not UTF-8: give --encoding, latin-1 for example"
     if line and fields:
-        counts = f"{fields[2]} fields instead of {fields[1]}"
+        counts = f"{fields[2]} field{'s' * (fields[2] != '1')} instead of {fields[1]}"
         return f"has {counts} in line {line[1]}: '{line[2]}'"
     if line and "unterminated" in said:
         return f"has a quote without its end in line {line[1]}"
+    if "invalid state" in said:
+        return "mixes line ends of Windows and of others: pipe it through tr -d '\\r'"
     said = re.sub(r"^\w[\w ]* Error: ", "", said).strip().partition("\n")[0]
     return said if said.startswith("has ") else f"cannot be read: {said.rstrip('.')}"
 

@@ -147,6 +147,17 @@ def test_what_was_guessed_and_left_out_is_said_unless_quiet(asked, capsys):
     assert not error and out.startswith("Trusted") and "report.html" not in out
 
 
+def test_logarithms_are_told_in_the_column_s_units_too(asked):
+    frame = pd.DataFrame({"x": np.exp(np.linspace(1, 9, 80))})
+    frame.to_csv("wide.csv", index=False)
+    assert main(["wide.csv", "x", "--log"]) == 0
+    table = pd.read_csv("result/clusters.csv")
+    for of in ("", " 3 %", " 97 %"):
+        np.testing.assert_allclose(np.log(table[f"median{of}"]), table[f"mean{of}"])
+    rows = pd.read_csv("result/membership.csv")
+    np.testing.assert_allclose(rows["x"], frame["x"])
+
+
 def test_rows_of_many_blocks_are_written_in_order(asked):
     """DuckDB reads them in more than one thread."""
     values = np.random.default_rng(0).normal(size=1_000_000).round(3)

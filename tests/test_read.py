@@ -51,6 +51,8 @@ DIALECTS = {
     "text with commas": (lines("note;v\n", "Hello, world, and;{}", POINT), ["by ';'"]),
     "ends with a comma": (lines("v\n", "{},", POINT), ["a separator ends each row"]),
     "two that end so": (lines("v,id\n", "{},{i},", POINT), ["a separator ends each"]),
+    "text and decimal commas": (lines("name,v\n", "a,{}"), ["decimal commas"]),
+    "quotes and decimal commas": (lines('"name","v"\n', '"a",{}'), ["decimal commas"]),
     "R": (lines('"v","g"\n', '"{j}",{},"a"', POINT), ["names of rows"]),
     "R in Europe": (lines('"v";"g"\n', '"{j}";{};"a"'), ["names of rows"]),
     "R with blanks": (lines('"v" "g"\n', '"{j}" {} "a b"', POINT), ["names of rows"]),
@@ -61,6 +63,8 @@ DIALECTS = {
     "blanks": (lines("v    id\n", "  {}   {i}", POINT), ["by blanks"]),
     "comments": (lines("# 2020, a\n# by X\nv,id\n", "{},{i}", POINT), []),
     "comments between": (lines("v,id\n", "{},{i}\n# {i}", POINT), []),
+    "comments all over": (lines("\n# a\n\nv,id\n# b\n\n", "{},{i}\n# {i}", POINT), []),
+    "comments alone": (lines("# v,id\n", "{},{i}", POINT), ["no header"]),
     "notes": (lines("Made by, X\nDate, 2020\n\nv,id,z\n", "{},{i},1", POINT), ["line 4"]),
     "a hint to Excel": (lines("sep=;\nid;v\n", "{i};{}"), ["by ';'"]),
     "units": (lines("v,id\nmm,-\n", "{},{i}", POINT), ["units below"]),
@@ -82,10 +86,12 @@ DIALECTS = {
 @pytest.mark.parametrize("name", DIALECTS)
 def test_every_dialect_gives_the_same_numbers_and_says_what_was_guessed(read, name):
     text, said = DIALECTS[name]
-    table, column = read(text)
+    table, column = read(text, "1" if "no header" in said else "v")
     expected = np.r_[VALUES[:-1], 20] if name == "some without" else VALUES
     np.testing.assert_array_equal(column, expected)
-    assert column.name == ("v [mm]" if "units" in name else "v")
+    assert column.name == (
+        "v [mm]" if "units" in name else table.names[0] if "alone" in name else "v"
+    )
     assert all(x in "; ".join(table.said) for x in said)
     assert bool(said) == bool(table.said)
 
@@ -151,8 +157,9 @@ ROWS = lines("id,v\n", "{i},{}", POINT)
 SHAPES = {
     "two ways": ("v,id\n20,13,10\n18,19,11\n", "v", "2 names .* 3 fields, .* in 2 ways"),
     "R or decimals": ("v\n1,20\n2,30\n", "v", "can be read in 2 ways"),
+    "R, some rows, or decimals": ('"v","w"\n"a",20,13\n"b",21,14\n', "w", "in 2 ways"),
     "too many": (ROWS + "1,2,3\n", "v", "3 fields instead of 2 in line 62: '1,2,3'"),
-    "too few": (ROWS + "1\n", "v", "1 fields instead of 2 in line 62"),
+    "too few": (ROWS + "1\n", "v", "1 field instead of 2 in line 62"),
     "gap between blanks": (lines("a b v\n", "1 2 {}") + "1   3\n", "v", "2 fields instead of 3"),
     "open quote": (ROWS + '1,"2\n', "v", "quote without its end"),
     "twice": (lines("v,v\n", "{i},{}", POINT), "v", "2 columns 'v': .* 1 or 2"),
@@ -164,10 +171,15 @@ SHAPES = {
     "mean below": (lines("g;v\n", "a;{}") + "Mittelwert;20,1\n", "v", "row 'Mittelwert': "),
     "empty": ("", "v", "there is no row"),
     "no text": ("\0\1\2" * 50, "v", "is no text"),
-    "Latin later": (ROWS.encode() * 2000 + b"\xe9", "v", "fields instead of 2 in line 122001"),
+    "Latin later": (ROWS.encode() * 2000 + b"\xe9", "v", "1 field instead of 2 in line 122001"),
     "bz2": (b"BZh9", "v", "bzcat .*f.csv | mixtures - v"),
     "FITS": (b"SIMPLE  = ", "v", r"Table.read\('.*'\)\['v'\]\), Table of astropy"),
 }  # fmt: skip
+
+
+def test_whole_numbers_that_r_writes(read):
+    text = lines('"v","w"\n', '"{j}",{},5', [str(int(x)) for x in VALUES])
+    assert read(text)[1].tolist() == [*VALUES.astype(int)]
 
 
 @pytest.mark.parametrize("name", SHAPES)
