@@ -158,6 +158,7 @@ class Table:
         """Write the rows of the table with memberships as comma-separated values."""
         function, values = membership_function(fit, True), fit.data.to_numpy()
         new = ["cluster", "probability", *(f"cluster {j}" for j in fit.clusters.index)]
+        self.asked("SET threads = 1")  # to save memory: rows come one after another
         makes = "CREATE TABLE membership AS"
         for piece in np.array_split(values, 1 + values.size // BLOCK):
             share = function(piece).astype(np.float32).round(6)
@@ -189,7 +190,7 @@ def open_table(options: Any) -> Table:
     path, aside = str(options.file), tempfile.TemporaryDirectory()
     base = duckdb.connect()
     base.execute(f"SET temp_directory = {literal(aside.name)}")
-    base.execute("SET memory_limit = '200MB'; SET enable_progress_bar = false")
+    base.execute("SET memory_limit = '160MB'; SET enable_progress_bar = false")
     base.execute(f"SET threads = {min(4, os.cpu_count() or 1)}")  # each takes its share
     table, copy = Table(path, path, base, aside), Path(aside.name, "copy")
     if path == "-":
@@ -316,8 +317,7 @@ def as_text(table: Table, options: Any, head: bytes) -> Table:
     seen = ["".join(x.split()) for x in found.first]
     if seen != ["".join((x or "").split()) for x in first]:  # a row would be lost
         raise ValueError(
-            f"{table.path}: line {found.skip + 1} cannot be told from the header: write "
-            "it in one line, and no quote in it."
+            f"{table.path}: where the header ends cannot be told: write it in one line."
         )
     return table
 
