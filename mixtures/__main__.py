@@ -35,13 +35,8 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("file", type=Path, help=FILES)
     add("column", help="its name, or its number from 1")
-    add(
-        "--out",
-        type=Path,
-        default=Path("result"),
-        metavar="FOLDER",
-        help="default: result",
-    )
+    result = Path("result")
+    add("--out", type=Path, default=result, metavar="FOLDER", help="default: result")
     add("--clusters", type=int, help="how many, if you know")
     add("--one-width", action="store_true", help="one for all clusters")
     add("--largest", type=int, default=10, help="number of clusters; default: 10")
@@ -50,9 +45,17 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     add("--log", action="store_true", help="fit the logarithms")
     add("--quiet", action="store_true", help="the verdict alone, and no bar")
     add("--version", action="version", version=f"%(prog)s {__version__}")
-    add = parser.add_argument_group(
-        "how the file is written, guessed if not given"
-    ).add_argument
+    how_written(parser)
+    joined = "\0".join(["mixtures", *(sys.argv[1:] if given is None else given)])
+    # argparse takes -999 after an option for another option
+    joined = joined.replace("\0--missing\0", "\0--missing=")
+    return parser.parse_args(joined.split("\0")[1:])
+
+
+def how_written(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how the file is written."""
+    group = parser.add_argument_group("how the file is written, guessed if not given")
+    add = group.add_argument
     add("--sep", metavar="SIGN", help='between columns; "tab", or " " for any blanks')
     add("--decimal", choices=".,", metavar="SIGN", help="of fractions: . or ,")
     add("--thousands", metavar="SIGN", help="between thousands")
@@ -61,11 +64,6 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     add("--comment", metavar="SIGN", help="that starts lines to leave out; default: #")
     add("--no-header", action="store_true", help="the first line holds values")
     add("--sheet", help="of a workbook; default: the first")
-    given = sys.argv[1:] if given is None else given
-    # argparse takes -999 after an option for another option
-    return parser.parse_args(
-        re.sub("\0--missing\0", "\0--missing=", "\0".join(["", *given])).split("\0")[1:]
-    )
 
 
 def in_options(text: str, column: str) -> str:

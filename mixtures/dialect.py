@@ -125,8 +125,9 @@ def placed(dialect: Dialect, rows: list[list[str]], lines: list[str]) -> None:
         ways = [*ways * (not sure), []]
     if len(ways) != 1:
         raise ValueError(
-            f"the header has {names} names and the rows have {fields} fields, which "
-            f"can be read in {len(ways) or 'no'} ways: write it with another separator."
+            f"the header has {names} name{'s' * (names > 1)} and the rows have "
+            f"{fields} fields, which can be read in {len(ways) or 'no'} ways: write it "
+            "with another separator, or give --sep."
         )
     if ways[0]:
         dialect.said.append("decimal commas between separators that are commas")

@@ -85,7 +85,7 @@ def style_of(texts: Iterable[str], decimal: str | None, thousands: str | None) -
         sign = "." if "." in differ[0] else ","
         raise ValueError(
             f"'{differ[0]}' may be {one:.15g} or {more:.15g}: give --decimal {sign} or "
-            f"--thousands {sign} to say which"
+            f"--thousands {sign}"
         )
     return found[0]
 
