@@ -137,7 +137,9 @@ def write(fit: Fit, folder: Path, frame):
     if fit.number is not None:
         fit.number.to_csv(folder / "number.csv")
     (folder / "report.html").write_text(report.report(fit), encoding="utf-8")
-    if hasattr(fit.data, "dask") and find_spec("pyarrow"):
+    if callable(frame):  # of a file, which the reader streams
+        frame(fit, folder / "membership.csv")
+    elif hasattr(fit.data, "dask") and find_spec("pyarrow"):
         write_parquet(rows_of(fit, frame), folder / "membership.parquet")
     else:
         write_csv(rows_of(fit, frame), folder / "membership.csv")
@@ -181,8 +183,9 @@ def save(fit: Fit, folder: Any, frame: Any = None) -> None:
     ----------
     folder : path-like
         Made if there is none.
-    frame : DataFrame, optional
-        A table, of Dask if the column is, whose columns come before ours.
+    frame : DataFrame or function, optional
+        A table, of Dask if the column is, whose columns come before ours; or a function
+        of a fit and a path that writes the rows there.
 
     Raises
     ------

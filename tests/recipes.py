@@ -9,7 +9,7 @@ from pathlib import Path
 
 VENV = Path(".venv-modern")
 NEW_PYTHONS = "3.13", "3.12"
-TEST_TOOLS = "pyarrow polars astropy pint dask[array,distributed] pytest pytest-timeout hypothesis".split()
+TEST_TOOLS = "pyarrow openpyxl polars astropy pint dask[array,distributed] pytest pytest-timeout hypothesis".split()
 SAY_VERSIONS = """\
 import mixtures, sys
 from importlib.metadata import version

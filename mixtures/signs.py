@@ -1,0 +1,191 @@
+"""Texts as numbers: decimal and thousands signs, what is missing or censored."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "#NV", "NaN", "nan", "NULL", "null", "None",
+           "<NA>", ".", "-", "--", "?")  # fmt: skip
+LIMIT = re.compile(r"([<>≤≥]|&[lg]t;)=?\s*\S+|B?[LD]O?[DQ]L?|ND|n\.d\.", re.I)
+NUMBER = re.compile(r"[-+]?\d*([.,'’ \u00a0\u202f]?\d+)+[.,]?(e[-+]?\d+)?", re.I)
+NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*")
+TEXT = re.compile("VARCHAR|JSON|ENUM.*", re.S)
+UNLESS, INFINITE = "CASE WHEN {} THEN NULL ELSE {} END", "coalesce(n, 'inf')"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How numbers are written: with which decimal and which thousands sign."""
+
+    decimal: str = "."
+    thousands: str = ""
+
+    @property
+    def grouping(self) -> str:
+        """A regular expression of the thousands sign, however it is typed."""
+        alike = {" ": "[ \u00a0\u202f]", "'": "['’]", "": r"[^\s\S]"}
+        return alike.get(self.thousands, re.escape(self.thousands))
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression of all numbers that are written so."""
+        digits = rf"(\d+|[1-9]\d{{0,2}}({self.grouping}\d{{3}})+)"
+        point = re.escape(self.decimal)
+        return rf"[+-]?({digits}({point}\d*)?|{point}\d+)([eE][+-]?\d+)?"
+
+    def value(self, text: str) -> float:
+        return float(re.sub(self.grouping, "", text).replace(self.decimal, "."))
+
+    def sql(self, x: str) -> str:
+        """A text as a number in SQL, NULL if it is none."""
+        if self == Style():  # the quick way; DuckDB takes 1_000 for a number
+            return f"CASE WHEN NOT contains({x}, '_') THEN try_cast({x} AS DOUBLE) END"
+        plain = f"regexp_replace(trim({x}), {literal(self.grouping)}, '', 'g')"
+        return (
+            f"CASE WHEN regexp_full_match(trim({x}), {literal(self.pattern)}) "
+            f"THEN replace({plain}, {literal(self.decimal)}, '.')::DOUBLE END"
+        )
+
+
+def literal(text: Any, sign: str = "'") -> str:
+    """A text in SQL, or with another sign a name."""
+    return sign + str(text).replace(sign, 2 * sign) + sign
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number in some style."""
+    return bool(NUMBER.fullmatch(text))
+
+
+def style_of(texts: Iterable[str], decimal: str | None, thousands: str | None) -> Style:
+    """The style in which all numbers among the texts can be read.
+
+    decimal, thousands : what is given of it
+    Raises ValueError where two styles give two numbers.
+    """
+    texts, found = [x for x in texts if is_number(x)], []
+    for point, other in ((".", ","), (",", ".")):
+        signs = ["", other, " ", "'"] if thousands is None else [thousands]
+        styles = [Style(point, x) for x in signs if x != point]
+        fit = (x for x in styles if all(re.fullmatch(x.pattern, y) for y in texts))
+        if decimal in (None, point):
+            found += [x for x in [next(fit, None)] if x]
+    if not found:
+        return Style(decimal or (".", ",")[thousands == "."], thousands or "")
+    differ = [x for x in texts if len({style.value(x) for style in found}) > 1]
+    if differ and not all("." in x for x in texts):  # which instruments write
+        one, more = sorted(style.value(differ[0]) for style in found)
+        sign = "." if "." in differ[0] else ","
+        raise ValueError(
+            f"'{differ[0]}' may be {one:.15g} or {more:.15g}: give --decimal {sign} or "
+            f"--thousands {sign}"
+        )
+    return found[0]
+
+
+def as_float(text: str) -> float:
+    """A text as a number, NaN if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+@dataclass
+class Numbers:
+    """A column of a table as numbers, NaN where one is missing.
+
+    table : of `read`; at : which column; missing : texts that stand for missing values
+    """
+
+    table: Any
+    at: int
+    missing: list[str]
+    decimal: str | None = None
+    thousands: str | None = None
+
+    def __post_init__(self) -> None:
+        table, kind = self.table, self.table.types[self.at]
+        self.name, self.x = table.names[self.at], table.fields[self.at]
+        self.is_text = bool(TEXT.fullmatch(kind))
+        if not self.is_text and not NUMERIC.fullmatch(kind):
+            raise ValueError(f"column '{self.name}' holds {kind}, no numbers.")
+        mask = f"{self.name}.mask"  # as astropy writes it
+        if mask in table.names and not table.dialect:
+            self.x = UNLESS.format(table.fields[table.names.index(mask)], self.x)
+            table.said.append(f"'{mask}' says what is missing")
+
+    def query(self, style: Style) -> str:
+        """The column in SQL as x, and its numbers v, infinite for text that is none."""
+        number = style.sql("x") if self.is_text else "x::DOUBLE"
+        texts = ", ".join(map(literal, (*MISSING, *self.missing)))
+        # IN becomes a join, in which rows lose their order
+        gone = f"n IS NULL AND list_contains([{texts}], trim(coalesce(x::VARCHAR, '')))"
+        for code in self.missing:
+            if not math.isnan(as_float(code)):  # -999 stands for -999.0, too
+                gone += f" OR n = {literal(code)}::DOUBLE"
+        return (
+            f"SELECT x, {UNLESS.format(gone, INFINITE)} AS v FROM (SELECT x, {number} "
+            f"AS n FROM (SELECT {self.x} AS x FROM {self.table.rows}))"
+        )
+
+    def values(self) -> np.ndarray:
+        """The numbers in the file's order. Raises ValueError about text among them."""
+        table, texts = self.table, []
+        if self.is_text:
+            texts = table.asked(f"SELECT trim({self.x}) FROM {table.rows} LIMIT 1000")
+        texts = [x for (x,) in texts if x and x not in self.missing]
+        style = self.style_of(texts)
+        while True:
+            values = table.asked(f"SELECT v FROM ({self.query(style)})", "fetchnumpy")[
+                "v"
+            ]
+            values = np.ma.filled(values, np.nan)
+            total = np.isinf(values).sum()
+            if not total:
+                break
+            strange = table.asked(
+                "SELECT trim(x::VARCHAR) AS t, min(i) AS i FROM (SELECT x, v, "
+                f"row_number() OVER () AS i FROM ({self.query(style)})) "
+                "WHERE isinf(v) GROUP BY t ORDER BY i LIMIT 1000"
+            )
+            texts += [x for x, _ in strange]
+            better = self.style_of(texts)
+            if better == style:
+                raise ValueError(self.complaint(strange, total, values))
+            style = better
+        odd = (x for x in texts if is_number(x) and as_float(x) != style.value(x))
+        for text in itertools.islice(odd, 1):
+            table.said.append(f"'{text}' is {style.value(text):.15g}")
+        return values
+
+    def style_of(self, texts: list[str]) -> Style:
+        try:
+            return style_of(texts, self.decimal, self.thousands)
+        except ValueError as error:
+            path = self.table.path
+            raise ValueError(f"{path}, column '{self.name}': {error}.") from None
+
+    def complaint(self, strange: list[tuple], total: int, values: np.ndarray) -> str:
+        """What is said of text among numbers; strange : texts with their first rows."""
+        limits = [one for one in strange if LIMIT.fullmatch(one[0])]
+        text, row = (limits or strange)[0]
+        place = f"{self.table.path}, {self.table.line(row, text)}: '{text}'"
+        said = f"{place} in column '{self.name}' is"
+        if limits:
+            return (
+                f"{said} beyond a limit, not missing ({total:,} such texts): without "
+                "them, as --missing would have it, clusters near the limit were wrong."
+            )
+        if not np.isfinite(values).any():
+            return f"{said} no number, and nor is another of its {total:,} values."
+        codes = ",".join(x for x, _ in strange[:5] if "," not in x)
+        out = f', or leave such out with --missing "{codes}"' if codes else ""
+        return f"{said} no number ({total:,} such): mend it{out}."
