@@ -56,7 +56,7 @@ def plot_clusters(fit, ax=None):
         band = (table[f"{name} {100 * q:.0f} %"] for q in ENDS)
         ax.fill_between(x, *band, color=color, alpha=0.2, lw=0)
     ax.set(xlabel=fit.label, ylabel="density")
-    ax.legend(fontsize="small")
+    ax.legend()
     return ax
 
 
@@ -73,7 +73,7 @@ def plot_replicates(fit, ax=None):
     ax.stairs(high, edges, baseline=low, fill=True, color="0.8", label="replicates")
     ax.stairs(heights, edges, color="black", label="data")
     ax.set(xlabel=fit.label, ylabel="values")
-    ax.legend(fontsize="small")
+    ax.legend()
     return ax
 
 

@@ -147,10 +147,10 @@ PLOTS = ["plot", "plot_replicates", "plot_number", "plot_together"]
 @pytest.mark.parametrize("name", PLOTS)
 def test_figures_take_axes_or_none(name):
     plot = getattr(made(*KNOWN, occupied=OCCUPIED), name)
+    plt.close("all")
     _, ax = plt.subplots()
     assert plot(ax) is ax and len(plt.get_fignums()) == 1
     assert plot().get_xlabel() == ax.get_xlabel() and len(plt.get_fignums()) == 2
-    plt.close("all")
 
 
 def test_without_a_number_to_tell_that_figure_is_refused():
