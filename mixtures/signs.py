@@ -125,9 +125,10 @@ class Numbers:
     def query(self, style: Style) -> str:
         """The column in SQL as x, and its numbers v, infinite for text that is none."""
         number = style.sql("x") if self.is_text else "x::DOUBLE"
-        texts = ", ".join(map(literal, (*MISSING, *self.missing)))
-        # IN becomes a join, in which rows lose their order
-        gone = f"n IS NULL AND list_contains([{texts}], trim(coalesce(x::VARCHAR, '')))"
+        texts = literal("|".join(map(re.escape, (*MISSING, *self.missing))))
+        # IN becomes a join and, from DuckDB 2.0 on, list_contains too: rows change places
+        trimmed = "trim(coalesce(x::VARCHAR, ''))"
+        gone = f"n IS NULL AND regexp_full_match({trimmed}, {texts})"
         for code in self.missing:
             if not math.isnan(as_float(code)):  # -999 stands for -999.0, too
                 gone += f" OR n = {literal(code)}::DOUBLE"
