@@ -397,7 +397,8 @@ def gibbs(
     concentration : float or sequence of float
         Of the Dirichlet prior of the weights, one or one for each number.
     chains, draws, tune : int
-        How many; draws that are returned, and sweeps before them that are forgotten.
+        How many; draws that are returned, and sweeps before them that are forgotten: of
+        an unknown number the first on a part of many values that grows.
     ordered : bool
         Whether to sort the clusters of each draw by their means.
     jumps : bool
