@@ -327,9 +327,10 @@ class Chains:
         Clusters of few values split and merge, of many they hardly do; so tuning begins
         with few, as in Chopin (2002), doi:10.1093/biomet/89.3.539.
         """
-        share = (SMALL_PART / self.model.size.max()) ** (1 - (i / GROWS) ** 1.5)
-        if share >= 1 or not self.model.prior.unknown:
+        size = self.model.size.max()
+        if i >= GROWS or size <= SMALL_PART or not self.model.prior.unknown:
             return self.model
+        share = (SMALL_PART / size) ** (1 - (i / GROWS) ** 1.5)
         count = self.rng.binomial(self.model.count.astype(np.int64), share)
         return replace(self.model, count=count)
 

@@ -126,7 +126,7 @@ class Numbers:
         """The column in SQL as x, and its numbers v, infinite for text that is none."""
         number = style.sql("x") if self.is_text else "x::DOUBLE"
         texts = literal("|".join(map(re.escape, (*MISSING, *self.missing))))
-        # IN becomes a join and, from DuckDB 2.0 on, list_contains too: rows change places
+        # with IN, and from DuckDB 2.0 on with list_contains, rows change places
         trimmed = "trim(coalesce(x::VARCHAR, ''))"
         gone = f"n IS NULL AND regexp_full_match({trimmed}, {texts})"
         for code in self.missing:

@@ -21,6 +21,7 @@ from mixtures.model import (
     Model,
     Prior,
     State,
+    falling_prior,
     log_likelihood,
     model_of,
     prior_of,
@@ -192,6 +193,24 @@ def test_a_sweep_draws_the_number_too():
     with np.errstate(divide="ignore"):
         after = sampler.sweep(model_for(y, prior), state, rng)
     assert (after.number != state.number).any()
+
+
+def test_tuning_begins_with_a_part_of_many_values():
+    """Of an unknown number; few values, and a known number, have all of them at once."""
+
+    def sizes(n, **number):
+        column = as_column(np.random.default_rng(1).standard_normal(n))
+        model = model_of(column, prior_of(column, **number))
+        chains = Chains(model, 2, np.random.default_rng(0))
+        return [
+            int(chains.part_of_values(i).size[0, 0]) for i in (0, 200, 399, 400, 699)
+        ]
+
+    unknown = falling_prior(4)
+    first, middle, *last, whole, later = sizes(50_000, **unknown)
+    assert 200 < first < 400 < middle < 10_000 and last[0] > 45_000
+    assert whole == later == 50_000
+    assert sizes(250, **unknown) == [250] * 5 and sizes(50_000, k=2) == [50_000] * 5
 
 
 def test_what_is_proposed_is_fixed_when_tuning_ends():
