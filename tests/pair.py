@@ -14,6 +14,9 @@ from page import IPYNB, MD, ROOT, code_cells, figures, tags, tree
 from run import as_bytes, main, or_say_why, replace_files
 
 
+COMMAND = "__main__", "read", "dialect", "signs"  # modules that the page does not use
+
+
 class WithoutDocstrings(ast.NodeTransformer):
     def visit_Expr(self, node):
         return None if isinstance(node.value, ast.Constant) else node
@@ -27,8 +30,7 @@ def marks(notebook, root=ROOT):
     """
     mark = hashlib.sha256()
     modules = {*root.glob("pymc3_support.py"), *root.glob("mixtures/*.py")}
-    modules.discard(root / "mixtures/__main__.py")  # the page does not use the command
-    for file in sorted(modules):
+    for file in sorted(x for x in modules if x.stem not in COMMAND):
         module = WithoutDocstrings().visit(ast.parse(file.read_text(encoding="utf-8")))
         mark.update(f"{file.name} {ast.dump(module)}\n".encode())
     for package in ("arviz", "matplotlib", "numpy", "pandas", "pymc3", "scipy"):

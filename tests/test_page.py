@@ -36,7 +36,8 @@ def marks_with(tmp_path):
 def test_marks_are_of_the_package_but_for_words_and_the_command(marks_with):
     old = marks_with("def f():\n    'One.'\n    return 1\n")
     assert marks_with("def f():\n    'Two.'\n\n    return 1  # one\n") == old
-    assert marks_with("print(1)\n", "mixtures/__main__.py") == old
+    for file in ("mixtures/__main__.py", "mixtures/read.py"):
+        assert marks_with("print(1)\n", file) == old
     for file in ("mixtures/part.py", "pymc3_support.py"):
         assert not set(marks_with("def f():\n    return 2\n", file)) & set(old)
 
