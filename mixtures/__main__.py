@@ -72,7 +72,8 @@ def in_options(text: str, column: str) -> str:
     """What is said to those who call by Python, for those who give options."""
     text = re.sub(r"`(clusters|largest|seconds)`", r"--\1", text)
     text = re.sub(r"^(clusters|largest|seconds) = ", r"--\1 ", text)
-    return re.sub(r"\bdata\b(?!\[)", f"column '{column}'", text)
+    word = r"(?<![\w'./\\])data\b(?![\[/\\]|\.\w)"  # and no part of a path
+    return re.sub(word, lambda _: f"column '{column}'", text)
 
 
 def fitted(options: argparse.Namespace) -> Fit:
@@ -86,7 +87,7 @@ def fitted(options: argparse.Namespace) -> Fit:
     matplotlib.use("agg")
     table = open_table(options)
     column = table.column(options)
-    refuse_folder(options.out)
+    refuse_folder(options.out, options.file)
     if table.said and not options.quiet:
         said = "; ".join(table.said)
         print(f"mixtures: {table.path}: {said}.", file=sys.stderr)
@@ -102,6 +103,7 @@ def fitted(options: argparse.Namespace) -> Fit:
         for name in [x for x in result.clusters if x.startswith("mean")]:
             median = name.replace("mean", "median")  # in the column's units
             result.clusters[median] = numpy.exp(result.clusters[name])
+        result.verdict += " All of it is of logarithms, as new values have to be."
     result.verdict = in_options(result.verdict, options.column)
     result.provenance = {"file": table.path} | result.provenance
     result.provenance["command"] = options.command

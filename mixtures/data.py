@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .values import TOO_LARGE, checked_counts, checked_values, refuse, unit_of
+from .values import (
+    TOO_LARGE,
+    checked_counts,
+    checked_values,
+    refuse,
+    refuse_other_order,
+    unit_of,
+)
 
 PLACES = 400  # about how many values of a column are told apart
 FINE_CELLS = 2**14  # of the grid on which long arrays are counted
@@ -456,6 +463,7 @@ def as_column(
     if counts is None:
         tally = tally_of(values, most)
     else:
+        refuse_other_order(data, counts, "counts")
         tally = tally_of_counts(values, checked_counts(counts, values), most)
     return replace(column_of([tally], most), unit=unit_of(data))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from .signs import LIMIT, MISSING, is_number
 
+ERROR = re.compile(r"#(N/?A|NV|REF|DIV/0|VALUE|NUM|NAME|WERT|ZAHL|BEZUG|NULL)\b")
 WHOLE = re.compile(r"[-+]?(0|[1-9]\d*)")  # and no 03, which are digits of a fraction
 FIELDS = r'(?:"[^"]*"|[^\s"]\S*)(?:\s+|$)'  # between any blanks
 ALIGNED, SINGLE = " ", "\x01"  # for separators: any blanks, and that there is none
@@ -180,7 +181,12 @@ def dialect_of(lines: list[str], options: Any, column: str) -> Dialect:
         said.append(f"separated by {shown}")
     by_number = column.isdecimal() and 0 < int(column) <= fields
     numbers = all(is_number(x) or x in MISSING for x in header if x)
+    if numbers and column in header and are_positions(header):
+        numbers = False
+        said.append(f"column {column} is the one with this header")
     headless = options.no_header or numbers and (by_number or column not in header)
+    if headless and separator == "," and not options.sep:
+        refuse_decimal_commas([row for row in rows if len(row) == fields], fields)
     if headless:
         said += [] if options.no_header else ["no header, so columns go by number"]
         header = [str(1 + i) for i in range(fields)]
@@ -197,4 +203,34 @@ def dialect_of(lines: list[str], options: Any, column: str) -> Dialect:
     between = lines[table[min(first, len(table) - 1)] :]
     if options.comment or any(line.startswith("#") for line in between):
         dialect.comment = options.comment or "#"
+    if not options.comment:
+        below = lines[table[first - 1] + 1 if first else table[0] :]
+        refuse_marked_rows([x for x in below if x.startswith("#")], dialect)
     return dialect
+
+
+def are_positions(header: list[str]) -> bool:
+    """Whether names are those that pandas and R give to columns without names."""
+    filled = [x for x in header if x]
+    from_zero = [str(i) for i in range(len(filled))]
+    return len(filled) > 1 and (filled == from_zero or counted(filled))
+
+
+def refuse_decimal_commas(rows: list[list[str]], fields: int) -> None:
+    """ValueError if rows without a header may be numbers with decimal commas."""
+    for names in range(max((fields + 1) // 2, fields - 3), fields):  # few combinations
+        if rows and readings(rows, names):
+            raise ValueError(
+                f"'{','.join(rows[0])}' may hold decimal commas: give --sep , if not, "
+                "and --sep ';' if that is one number."
+            )
+
+
+def refuse_marked_rows(lines: list[str], dialect: Dialect) -> None:
+    """ValueError if lines that begin with # may be rows."""
+    for line, row in zip(lines, rows_of(lines, dialect.separator)):
+        if len(row) == dialect.fields > 1 or ERROR.match(line):
+            raise ValueError(
+                f"'{line}' may be a row or a comment: give --comment # to leave all "
+                "lines out that begin so, or another sign if they are rows."
+            )

@@ -20,7 +20,7 @@ from . import report
 from .data import Column, partitions
 from .model import Prior
 from .posterior import thinned
-from .values import refuse
+from .values import refuse, refuse_other_order
 
 if TYPE_CHECKING:
     from .fitting import Fit
@@ -37,6 +37,7 @@ def rows_of(fit: Fit, frame=None):
     """Tables of memberships, one a partition, with the columns of frame first."""
     if hasattr(frame, "to_pandas"):  # of Polars or Arrow
         frame = frame.to_pandas()
+    refuse_other_order(fit.data, frame, "frame")
     others = itertools.repeat(None) if frame is None else partitions(frame)
     for rows in fit.membership_tables():
         before = next(others, rows[:0])
@@ -161,6 +162,8 @@ def replace(folder, new, old):
     for name in names:
         if (folder / name).is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a folder", str(folder / name))
+        if (folder / name).exists() and not is_ours(folder / "fit.json"):
+            raise FileExistsError(errno.EEXIST, "Is of no fit", str(folder / name))
     gone = [x for x in NAMES if x not in names and is_ours(folder / x)]
     gone += [name for name in names if (folder / name).exists()]
     moves = [(folder / name, old / name) for name in gone]

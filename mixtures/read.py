@@ -23,7 +23,7 @@ import pandas as pd
 from .dialect import ALIGNED, FIELDS, SINGLE, Dialect, dialect_of
 from .files import NAMES, is_ours
 from .posterior import membership_function
-from .signs import Numbers, is_number, literal
+from .signs import LIMIT, MISSING, Numbers, is_number, literal
 
 if TYPE_CHECKING:
     from .fitting import Fit
@@ -33,7 +33,8 @@ HEAD, BLOCK = 1_000, 200_000  # lines to look at, and values at once
 UNITED = ", union_by_name = true"  # a folder's files need not have all columns
 SHEET = 100_000  # rows of what may be a sheet that ends with a sum
 TOTAL = re.compile(
-    r"(sum|summe|somme|soma|total|gesamt|mean|mittelwert|moyenne|m[eé]dia|average)\b",
+    r"((grand |sub)?totals?|sum|summe|somme|soma|gesamt|insgesamt|overall|mean|average|"
+    r"mittelwert|moyenne|m[eé]dia|sd|std)\b",
     re.I,
 )
 # What reads a file of another kind, in a line: by how its name ends and how it begins
@@ -61,7 +62,7 @@ class Table:
 
     names : of its columns; fields : what they are in SQL; types : of DuckDB
     rows : from which SQL takes them; lines : those of a text
-    said : how the file was read, as far as that was not given
+    said : how the file was read, as far as that was not given; head : first lines
     """
 
     path: str
@@ -75,6 +76,7 @@ class Table:
     lines: str = ""
     dialect: Dialect | None = None
     said: list[str] = field(default_factory=list)
+    head: list[str] = field(default_factory=list)
 
     def asked(self, query: str, taken: str = "fetchall") -> Any:
         """The answer to a query, as DuckDB's method of that name gives it.
@@ -99,7 +101,8 @@ class Table:
             return at[0]
         if name.isdecimal() and 0 < int(name) <= len(self.names):
             header = self.names[int(name) - 1]
-            if self.dialect and not self.dialect.headless and is_number(header):
+            value = is_number(header) or header in MISSING or LIMIT.fullmatch(header)
+            if self.dialect and not self.dialect.headless and value:
                 raise ValueError(
                     f"{self.path} begins column {name} with '{header}': give "
                     f"--no-header if it is a value, else '{header}' as the column."
@@ -108,6 +111,11 @@ class Table:
         lower = {x.lower(): x for x in self.names[::-1]}
         near = [lower[x] for x in difflib.get_close_matches(name.lower(), lower)]
         listed = ", ".join(f"'{x}'" for x in near or self.names[:10])
+        for i, line in enumerate(self.head, 1):
+            if name in re.split(r"[#\s,;|\"]+", line):
+                listed += f". Line {i} has it: delete the lines above it, or, if it "
+                listed += "begins with #, give --comment !"
+                break
         raise ValueError(f"{wrong}; it has {listed}.")
 
     def column(self, options: Any) -> pd.Series:
@@ -141,18 +149,22 @@ class Table:
 
     def refuse_total(self, values: np.ndarray) -> None:
         """ValueError if the last row of a sheet says that it is a sum of the others."""
-        if not self.dialect or not 3 < values.size < SHEET or np.isnan(values[-1]):
+        if not self.dialect or not 5 < values.size < SHEET:
             return
-        (last,) = self.asked(
-            f"SELECT {', '.join(self.fields)} FROM {self.rows} OFFSET {values.size - 1}"
+        rows = self.asked(
+            f"SELECT {', '.join(self.fields)} FROM {self.rows} OFFSET {values.size - 5}"
         )
-        for x, text in zip(self.fields, last):
-            same = f"SELECT count(*) FROM {self.rows} WHERE {x} = {literal(text)}"
-            if TOTAL.match(text or "") and self.asked(same) == [(1,)]:
-                raise ValueError(
-                    f"{self.path} ends with a row '{text}': delete it, or leave it out "
-                    f"with --missing {values[-1]:.15g}."
+        for x, value in zip(rows, values[-5:]):
+            texts = [text for text in x if TOTAL.match(text or "")]
+            for name, text in zip(self.fields, x):
+                same = (
+                    f"SELECT count(*) FROM {self.rows} WHERE {name} = {literal(text)}"
                 )
+                if text in texts and np.isfinite(value) and self.asked(same) == [(1,)]:
+                    raise ValueError(
+                        f"{self.path} ends with a row '{text}': delete it and what "
+                        "comes after it."
+                    )
 
     def write(self, fit: Fit, path: Path) -> None:
         """Write the rows of the table with memberships as comma-separated values."""
@@ -168,7 +180,8 @@ class Table:
             self.base.register("block", block)
             self.asked(f"{makes} SELECT nullif(columns(*), 'nan') FROM block")
             makes = "INSERT INTO membership"
-        new = [x + " of the fit" * (x in self.names) for x in new]
+        lower = [x.lower() for x in self.names]  # as DuckDB compares names
+        new = [x + " of the fit" * (x in lower) for x in new]
         inner = ", ".join(f"{x} AS f{i}" for i, x in enumerate(self.fields))
         shown = [f"f{i}" for i in range(len(self.fields))]
         shown += ["m0::UTINYINT", *(f"m{i}" for i in range(1, len(new)))]
@@ -192,21 +205,22 @@ def open_table(options: Any) -> Table:
     base.execute(f"SET temp_directory = {literal(aside.name)}")
     base.execute("SET memory_limit = '160MB'; SET enable_progress_bar = false")
     base.execute(f"SET threads = {min(4, os.cpu_count() or 1)}")  # each takes its share
-    table, copy = Table(path, path, base, aside), Path(aside.name, "copy")
+    exact = re.sub(r"[*?[]", r"[\g<0>]", path)  # to DuckDB these are patterns
+    table, copy = Table(path, exact, base, aside), Path(aside.name, "copy")
     if path == "-":
         table.path, table.file = "standard input", str(copy)
         with copy.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
     suffix = Path(path.removesuffix(".gz")).suffix.lower()
     if os.path.isdir(path):
-        return typed(table, f"read_parquet({literal(path + '/**/*.parquet')}{UNITED})")
-    with open(table.file, "rb") as file:
+        return typed(table, f"read_parquet({literal(exact + '/**/*.parquet')}{UNITED})")
+    with open(copy if path == "-" else path, "rb") as file:
         head = file.read(16)
     refuse_foreign(path, options.column, suffix, head)
     if suffix in (".parquet", ".pq") or head.startswith(b"PAR1"):
         return typed(table, f"read_parquet({literal(table.file)})")
     if suffix in (".json", ".jsonl", ".ndjson"):
-        return typed(table, f"read_json({literal(table.file)})")
+        return typed(table, f"read_json({literal(table.file)}, sample_size = -1)")
     if suffix in (".feather", ".arrow", ".ipc"):
         try:
             from pyarrow import feather
@@ -252,7 +266,7 @@ def leaves(table: Table, name: str, way: str, kind: Any) -> None:
 def sheet_as_text(table: Table, options: Any, copy: Path) -> None:
     """Copy a sheet of a workbook as text, all of it."""
     try:
-        book = pd.ExcelFile(table.file)
+        book = pd.ExcelFile(table.path)
         name = options.sheet or book.sheet_names[0]
         sheet = book.parse(name, header=None, dtype=str, keep_default_na=False)
     except ImportError:
@@ -270,6 +284,11 @@ def lines_of(table: Table, options: Any, head: bytes, how: dict[str, str]) -> li
 
     Without an encoding that fits it is Latin, in which every byte is something.
     """
+    if head.startswith(b"\xfe\xff"):
+        raise ValueError(
+            f"{table.path} is UTF-16 of big-endian order: pipe it through iconv -f "
+            "UTF-16 -t UTF-8."
+        )
     likely = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
     for encoding in [options.encoding] if options.encoding else [likely, "latin-1"]:
         how["encoding"] = literal(encoding)
@@ -296,7 +315,7 @@ def as_text(table: Table, options: Any, head: bytes) -> Table:
     for begin, packed in ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")):
         if head.startswith(begin):
             how["compression"] = literal(packed)
-    lines = lines_of(table, options, head, how)
+    lines = table.head = lines_of(table, options, head, how)
     try:
         found = table.dialect = dialect_of(lines, options, options.column)
     except ValueError as error:
@@ -310,6 +329,8 @@ def as_text(table: Table, options: Any, head: bytes) -> Table:
         table.rows = aligned(table.lines, cells, found)
     else:
         table.rows = read_csv(table.file, cells, found.separator, how)
+    if found.comment:
+        refuse_comment_inside(table, literal(found.comment))
     table.names = [x or f"column {1 + i}" for i, x in enumerate(found.names)]
     table.fields = [" || ',' || ".join(cells[i] for i in x) for x in found.places]
     table.types = ["VARCHAR"] * len(table.names)
@@ -320,6 +341,18 @@ def as_text(table: Table, options: Any, head: bytes) -> Table:
             f"{table.path}: where the header ends cannot be told: write it in one line."
         )
     return table
+
+
+def refuse_comment_inside(table: Table, sign: str) -> None:
+    """ValueError if DuckDB would cut a line at a sign inside of it."""
+    inside = f"contains(line, {sign}) AND NOT starts_with(line, {sign})"
+    for (line,) in table.asked(
+        f"SELECT line FROM {table.lines} WHERE {inside} LIMIT 1"
+    ):
+        raise ValueError(
+            f"{table.path} has {sign} at the start of lines and inside of '{line}': "
+            "delete the comments, and give --comment with another sign."
+        )
 
 
 def read_csv(path: str, cells: list[str], separator: str, how: dict[str, str]) -> str:
@@ -382,12 +415,14 @@ def refuse_foreign(path: str, column: str, suffix: str, head: bytes) -> None:
             )
 
 
-def refuse_folder(folder: Path) -> None:
+def refuse_folder(folder: Path, file: Path) -> None:
     """ValueError if a folder can be neither made nor written, before time is spent."""
     folder = folder.absolute()
     parent = next(path for path in (folder, *folder.parents) if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise ValueError(f"{folder} cannot be written: give another folder as --out.")
-    held = [path.name for path in folder.iterdir()] if folder.exists() else []
-    if held and not any(is_ours(folder / name) for name in NAMES if name in held):
+    held = folder.exists() and any(folder.iterdir())
+    if held and not is_ours(folder / "fit.json"):
         raise ValueError(f"{folder} holds other files: give another folder as --out.")
+    if file.absolute() in [folder / name for name in NAMES]:
+        raise ValueError(f"{file} would be replaced: give another folder as --out.")

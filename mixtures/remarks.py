@@ -43,10 +43,11 @@ def multiples(column, coarse):
 
 
 def codes(column):
-    """Places of repeated values at either end, far outside all others.
+    """Places of values at either end, far outside all others.
 
-    That is, farther from the next value than all others are apart. Of several at one
-    end all are written as codes are: a narrow group of values is none.
+    That is, farther from the next value than all others are apart. A value that occurs
+    once, and all of several at one end, are written as codes are: neither an outlier
+    nor a narrow group is one.
     """
     values, last = column.values, len(column.count) - 1
     for low, high in itertools.product(range(MOST_CODES, -1, -1), repeat=2):
@@ -55,11 +56,11 @@ def codes(column):
         if len(inside) < 5 or not outside:
             continue
         gap = np.diff(values)[below[-1:] + [last - high] * (high > 0)].min()
-        repeated = column.count[outside] > 1
-        repeated &= column.sd[outside] * column.scale < 1e-6 * gap
+        alike = column.sd[outside] * column.scale < 1e-6 * gap
         several = below * (low > 1) + above * (high > 1)
+        several += [i for i in outside if column.count[i] == 1]
         as_code = (CODE.fullmatch(written(values[i], column)) for i in several)
-        if gap > np.ptp(inside) and repeated.all() and all(as_code):
+        if gap > np.ptp(inside) and alike.all() and all(as_code):
             return outside
     return []
 
@@ -94,7 +95,9 @@ def odd_values(column, coarse=0.0):
         if len(outside) > 1:
             what = "they stand for missing values, leave them out"
         each = [
-            f"{written(values[i], column)} occurs {count[i]:,.0f} times"
+            f"{written(values[i], column)} occurs {count[i]:,.0f} times".replace(
+                " 1 times", " once"
+            )
             for i in outside
         ]
         each = joined(each, 2 * MOST_CODES)

@@ -132,6 +132,10 @@ class Numbers:
         for code in self.missing:
             if not math.isnan(as_float(code)):  # -999 stands for -999.0, too
                 gone += f" OR n = {literal(code)}::DOUBLE"
+                if (
+                    self.table.types[self.at] == "FLOAT"
+                ):  # -99.9 is another number there
+                    gone += f" OR n = {literal(code)}::FLOAT::DOUBLE"
         return (
             f"SELECT x, {UNLESS.format(gone, INFINITE)} AS v FROM (SELECT x, {number} "
             f"AS n FROM (SELECT {self.x} AS x FROM {self.table.rows}))"
@@ -141,7 +145,12 @@ class Numbers:
         """The numbers in the file's order. Raises ValueError about text among them."""
         table, texts = self.table, []
         if self.is_text:
-            texts = table.asked(f"SELECT trim({self.x}) FROM {table.rows} LIMIT 1000")
+            digit = f"FROM {table.rows} WHERE regexp_matches({self.x}, '[0-9]')"
+            for kind in ("", "NOT "):  # a point may be of thousands, if some have none
+                texts += table.asked(
+                    f"SELECT trim({self.x}) {digit} AND {kind}contains({self.x}, '.') "
+                    "LIMIT 1000"
+                )
         texts = [x for (x,) in texts if x and x not in self.missing]
         style = self.style_of(texts)
         while True:
@@ -162,6 +171,9 @@ class Numbers:
             if better == style:
                 raise ValueError(self.complaint(strange, total, values))
             style = better
+        codes = zip(self.missing, self.missing[1:])
+        if style.decimal == "," and any(map(is_number, itertools.chain(*codes))):
+            table.said.append(f"--missing means {' and '.join(self.missing)}")
         odd = (x for x in texts if is_number(x) and as_float(x) != style.value(x))
         for text in itertools.islice(odd, 1):
             table.said.append(f"'{text}' is {style.value(text):.15g}")

@@ -166,6 +166,15 @@ def refuse_equal(series: pd.Series, values: np.ndarray) -> None:
     )
 
 
+def refuse_other_order(one: Any, other: Any, what: str) -> None:
+    """ValueError if two of pandas have the same labels of rows in another order."""
+    one, other = index_of(one), index_of(other)
+    if one is None or other is None or one.equals(other) or len(one) != len(other):
+        return
+    same = one.isin(other).all() and other.isin(one).all()
+    refuse(same, f"{what} has the rows of data in another order: sort it as data is.")
+
+
 def checked_values(data: Any) -> np.ndarray:
     """A column as floats, shape (n,), NaN where a value is missing.
 

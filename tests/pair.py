@@ -13,7 +13,6 @@ from page import IPYNB, MD, ROOT, code_cells, figures, tags, tree
 
 from run import as_bytes, main, or_say_why, replace_files
 
-
 COMMAND = "__main__", "read", "dialect", "signs"  # modules that the page does not use
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from package_helpers import GAPS, TWO, drawn, made, rng
 
+import mixtures as mx
 from mixtures import files
 
 KNOWN = drawn([-5.0, 5]), TWO, True
@@ -156,3 +157,20 @@ def test_figures_take_axes_or_none(name):
 def test_without_a_number_to_tell_that_figure_is_refused():
     with pytest.raises(ValueError, match="was given, .* leave `clusters` out"):
         made(*KNOWN).plot_number()
+
+
+def test_a_folder_of_others_is_refused(tmp_path):
+    (tmp_path / "clusters.csv").write_text("mine, probability")
+    with pytest.raises(FileExistsError, match="Is of no fit"):
+        made(*KNOWN).save(tmp_path)
+    assert [x.name for x in tmp_path.iterdir()] == ["clusters.csv"]
+
+
+def test_rows_in_another_order_are_refused(tmp_path):
+    column = pd.Series(TWO, name="v")
+    with pytest.raises(ValueError, match="frame has the rows of data in another order"):
+        made(KNOWN[0], column).save(tmp_path / "new", column[::-1].to_frame())
+    with pytest.raises(
+        ValueError, match="counts has the rows of data in another order"
+    ):
+        mx.fit(column, counts=pd.Series(1, column.index)[::-1])

@@ -167,8 +167,18 @@ SHAPES = {
     "far": (lines("v,w\n", "{i},{}"), "zz", "no column 'zz'; it has 'v', 'w'"),
     "no header": (lines("", "{}", POINT), "v", "no column 'v'; it has '1'"),
     "a value for a name": (lines("", "a,{}", POINT), "2", "--no-header if it is a value"),
-    "sum below": (ROWS + "Sum,1201.3\n", "v", "row 'Sum': .* --missing 1201.3"),
+    "sum below": (ROWS + "Sum,1201.3\n", "v", "row 'Sum': delete it"),
+    "sum and source below": (ROWS + "Grand total,1201.3\n,\nSource,\n", "v", "'Grand total': "),
     "mean below": (lines("g;v\n", "a;{}") + "Mittelwert;20,1\n", "v", "row 'Mittelwert': "),
+    "decimal commas, no header": (lines("", "{}"), "1", "may hold decimal commas"),
+    "sorted thousands": (lines("g;v\n", "a;{}", [*map(str, range(1, 1500)), "1.500"]), "v", "may be 1.5 or 1500"),
+    "errors of a sheet": (lines("r,v\n", "#DIV/0!,{}", POINT) + "1,2\n", "v", "a row or a comment"),
+    "rows with #": (lines("r,v\n1,2\n", "#{i},{}", POINT), "v", "a row or a comment"),
+    "# inside": (lines("r,v\n", "a#{i},{}", POINT) + "# end\n", "v", "inside of 'a#0,"),
+    "header after #": (lines("#chrom\tpos\tv\n", "chr1\t{i}\t{}", POINT), "v", "--comment !"),
+    "title above": (lines("Report,,\na,b,v\n", "x,{i},{}", POINT), "v", "Line 2 has it"),
+    "limit for a name": (lines("", "{}", ["<0.5", *POINT]), "1", "--no-header if it is a value"),
+    "big-endian": ("\ufeffv\n1\n2\n".encode("utf-16-be"), "v", "big-endian order"),
     "empty": ("", "v", "there is no row"),
     "no text": ("\0\1\2" * 50, "v", "is no text"),
     "Latin later": (ROWS.encode() * 2000 + b"\xe9", "v", "1 field instead of 2 in line 122001"),
@@ -263,6 +273,31 @@ def test_a_sheet_of_a_workbook(read, tmp_path):
     assert column.tolist() == [*VALUES] and table.said == ["sheet 'first' of 2"]
     column = read(None, "v", "--sheet", "other", file="f.xlsx")[1]
     assert column.tolist() == [*2 * VALUES]
+
+
+def test_a_header_of_positions_is_a_header(read):
+    for first in (0, 1):
+        text = lines(f",{first},{first + 1}\n", "{i},{},7", POINT)
+        table, column = read(text, str(first))
+        assert column.tolist() == [*VALUES]
+        assert table.said == [f"column {first} is the one with this header"]
+
+
+def test_names_of_files_are_no_patterns(read, tmp_path):
+    (tmp_path / "f1.csv").write_text("v\n1\n2\n")
+    assert read(ROWS, file="f[1].csv")[1].tolist() == [*VALUES]
+
+
+def test_late_decimals_of_json_keep_their_digits(read):
+    text = lines("", '{{"v": {}}}', ["7"] * 21_000 + ["1.5"])
+    assert read(text, file="f.jsonl")[1].iloc[-1] == 1.5
+
+
+def test_a_code_is_missing_in_single_precision_too(read, tmp_path):
+    table = pa.table({"v": pa.array([1.5, -99.9], pa.float32())})
+    parquet.write_table(table, tmp_path / "f.parquet")
+    column = read(None, "v", "--missing", "-99.9", file="f.parquet")[1]
+    np.testing.assert_array_equal(column, [1.5, np.nan])
 
 
 def test_standard_input(read, monkeypatch):

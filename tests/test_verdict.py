@@ -315,3 +315,10 @@ def test_the_time_includes_looks_and_the_verdict(clock, seconds):
 def test_the_time_includes_them_of_an_unknown_number(clock, seconds):
     mx.fit(TWO, seconds=seconds)
     assert clock[0] <= 1.1 * seconds
+
+
+def test_a_code_that_occurs_once_is_named_and_an_outlier_is_none():
+    values = groups((5, 1, 200))
+    said = remarks.odd_values(as_column([*values, -999.0]))
+    assert said.startswith("-999 occurs once, far outside all other values")
+    assert remarks.odd_values(as_column([*values, 54.3])) == ""
