@@ -1,8 +1,7 @@
 """A column of numbers as places with counts: checks, resolution, priors from the range.
 
-A sweep of the sampler needs of the data only how often each value occurs. A place is a
-set of neighboring values, kept as their count, mean and standard deviation: one value,
-however often it occurs, or, of columns with many different values, a narrow interval.
+A sweep needs to know only how often each value occurs. A place is one value, or, of
+very many, those of a narrow interval, kept as their count, mean and deviation.
 """
 
 from __future__ import annotations
@@ -217,8 +216,7 @@ def tally_of(values, most, blocks=1):
 def tally_of_counts(values, counts, most):
     """The `Tally` of values, (n,), that occur so often, (n,).
 
-    It is that of the repeated values, but of very many that would share places, in
-    which it is the more exact.
+    It is that of the repeated values, but of very many the more exact.
     """
     if counts.sum() <= REPEATED:
         return tally_of(np.repeat(values, counts), most)
@@ -425,10 +423,9 @@ def as_column(
         A column of numbers; a `Column` is returned as it is.
     most : int
         Largest number of places. Up to twice as many different values are kept exactly;
-        of more, neighbors share a place. What is kept is then exact but for the weights
-        of the clusters, taken at the place's middle. That is good where every cluster
-        is wider than the places that it covers, as a second run with twice as many
-        shows, and not for a cluster that is narrower than a place.
+        of more, neighbors share a place. All is then exact but for the weights of the
+        clusters, taken at its middle: good where clusters are wider than places, as a
+        second run with twice as many shows.
     leave_out : bool
         Whether to leave missing values out, but of Dask's.
     counts : array-like, (n,), optional
