@@ -97,8 +97,9 @@ def test_every_kind_of_page_loads(watched, kinds, site, where, size):
                 image.scrollIntoView({behavior: "instant"});
                 await image.decode();
             }
-            const shown = image => image.closest(".cell_output a") ?? image;
-            return images.map(image => [image.clientWidth, shown(image).clientWidth]);
+            const frame = image => image.closest(".cell_output a")?.clientWidth;
+            const width = image => image.clientWidth;  // an inline frame has none
+            return images.map(image => [width(image), frame(image) || width(image)]);
         }""")
         assert all(0 < width < size["width"] for _, width in widths), (path, widths)
         if size == PHONE and path == TUTORIAL:
