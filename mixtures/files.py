@@ -159,10 +159,11 @@ def is_ours(path):
 def replace(folder, new, old):
     """Move files of `new` into a folder and an earlier fit's to `old`: all or none."""
     names = sorted(path.name for path in new.iterdir())
+    ours = is_ours(folder / "fit.json")
     for name in names:
         if (folder / name).is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a folder", str(folder / name))
-        if (folder / name).exists() and not is_ours(folder / "fit.json"):
+        if (folder / name).exists() and not ours:
             raise FileExistsError(errno.EEXIST, "Is of no fit", str(folder / name))
     gone = [x for x in NAMES if x not in names and is_ours(folder / x)]
     gone += [name for name in names if (folder / name).exists()]

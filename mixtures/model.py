@@ -37,11 +37,15 @@ class State:
     def exists(self) -> np.ndarray:
         return np.arange(self.p.shape[1]) < self.number[:, None]
 
+    @property
+    def of_clusters(self) -> dict[str, np.ndarray]:
+        """The arrays of shape (chains, k), by their names."""
+        return {name: x for name, x in vars(self).items() if np.ndim(x) == 2}
+
     def taken(self, order: np.ndarray) -> State:
         """The state with its clusters in another order, (chains, k)."""
-        arrays = {name: x for name, x in vars(self).items() if np.ndim(x) == 2}
-        rows = np.arange(len(order))[:, None]
-        return replace(self, **{name: x[rows, order] for name, x in arrays.items()})
+        rows, arrays = np.arange(len(order))[:, None], self.of_clusters.items()
+        return replace(self, **{name: x[rows, order] for name, x in arrays})
 
     def sorted(self) -> State:
         """The state with its clusters in the order of their means."""
@@ -51,8 +55,8 @@ class State:
         """The state with room for so many clusters a chain."""
         if self.p.shape[1] == width:
             return self
-        arrays = {name: x for name, x in vars(self).items() if np.ndim(x) == 2}
-        new = {name: resized(x, width, name == "sd") for name, x in arrays.items()}
+        arrays = self.of_clusters.items()
+        new = {name: resized(x, width, name == "sd") for name, x in arrays}
         return replace(self, **new)
 
 

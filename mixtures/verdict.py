@@ -108,7 +108,7 @@ def doubt_of_clusters(run, column, seconds, known):
     short = too_little(run, "the clusters", seconds, otherwise)
     if judged.flaw == STAND_STILL or length < FEW:
         return f"{short}."
-    if judged.trusted:
+    if run.stuck and judged.trusted:
         return (
             "a chain refused all jumps for over a fifth of its draws, so it may be "
             f"where no other has been: give it more `seconds`, say {10 * seconds:g}."
@@ -168,7 +168,7 @@ def verdict(column, run, number_run, number, seconds=60):
     notes = [remarks.odd_values(column, coarse)]
     if why and rounding and not run.interrupted:
         why = rounding
-    elif any(narrow):
+    elif narrow:
         notes.append(rounding)
     notes.append(remarks.width_of_ties(narrow, column))
     if why:

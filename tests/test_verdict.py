@@ -81,6 +81,10 @@ def test_what_hangs_on_forgotten_draws_is_said():
     assert "hung on how many draws are forgotten" in said and "`seconds`" in said
 
 
+def test_a_run_that_agrees_but_is_too_short_has_refused_no_jumps():
+    assert reason(made(slow(0))).startswith("the time was up before the chains had ")
+
+
 def test_slow_chains_are_not_different_answers():
     said = reason(made(slow(0.999)))
     assert said.startswith("the chains do not agree on the clusters (R-hat ")
