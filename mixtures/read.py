@@ -6,6 +6,7 @@ DuckDB reads and writes: one column of many, in little memory and in the file's 
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import re
 import shutil
@@ -148,23 +149,22 @@ class Table:
         return f"row {row}"
 
     def refuse_total(self, values: np.ndarray) -> None:
-        """ValueError if the last row of a sheet says that it is a sum of the others."""
+        """ValueError if one of the last rows of a sheet says that it is a sum."""
         if not self.dialect or not 5 < values.size < SHEET:
             return
         rows = self.asked(
             f"SELECT {', '.join(self.fields)} FROM {self.rows} OFFSET {values.size - 5}"
         )
-        for x, value in zip(rows, values[-5:]):
-            texts = [text for text in x if TOTAL.match(text or "")]
-            for name, text in zip(self.fields, x):
-                same = (
-                    f"SELECT count(*) FROM {self.rows} WHERE {name} = {literal(text)}"
+        numbers = (x for x, value in zip(rows, values[-5:]) if np.isfinite(value))
+        for name, text in itertools.chain(*(zip(self.fields, x) for x in numbers)):
+            if not TOTAL.match(text or ""):
+                continue
+            same = f"SELECT count(*) FROM {self.rows} WHERE {name} = {literal(text)}"
+            if self.asked(same) == [(1,)]:
+                raise ValueError(
+                    f"{self.path} ends with a row '{text}': delete it and what comes "
+                    "after it."
                 )
-                if text in texts and np.isfinite(value) and self.asked(same) == [(1,)]:
-                    raise ValueError(
-                        f"{self.path} ends with a row '{text}': delete it and what "
-                        "comes after it."
-                    )
 
     def write(self, fit: Fit, path: Path) -> None:
         """Write the rows of the table with memberships as comma-separated values."""
@@ -289,7 +289,7 @@ def lines_of(table: Table, options: Any, head: bytes, how: dict[str, str]) -> li
             f"{table.path} is UTF-16 of big-endian order: pipe it through iconv -f "
             "UTF-16 -t UTF-8."
         )
-    likely = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+    likely = "utf-16" if head.startswith(b"\xff\xfe") else "utf-8"
     for encoding in [options.encoding] if options.encoding else [likely, "latin-1"]:
         how["encoding"] = literal(encoding)
         table.lines = read_csv(

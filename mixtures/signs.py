@@ -15,6 +15,7 @@ MISSING = ("", "NA", "N/A", "n/a", "#N/A", "#NV", "NaN", "nan", "NULL", "null", 
            "<NA>", ".", "-", "--", "?")  # fmt: skip
 LIMIT = re.compile(r"([<>≤≥]|&[lg]t;)=?\s*\S+|B?[LD]O?[DQ]L?|ND|n\.d\.", re.I)
 NUMBER = re.compile(r"[-+]?\d*([.,'’ \u00a0\u202f]?\d+)+[.,]?(e[-+]?\d+)?", re.I)
+DECIMAL_POINT = re.compile(r"\.(?!\d{3}(?!\d))")  # one of thousands has three digits
 NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*")
 TEXT = re.compile("VARCHAR|JSON|ENUM.*", re.S)
 UNLESS, INFINITE = "CASE WHEN {} THEN NULL ELSE {} END", "coalesce(n, 'inf')"
@@ -145,19 +146,16 @@ class Numbers:
         """The numbers in the file's order. Raises ValueError about text among them."""
         table, texts = self.table, []
         if self.is_text:
-            digit = f"FROM {table.rows} WHERE regexp_matches({self.x}, '[0-9]')"
-            for kind in ("", "NOT "):  # a point may be of thousands, if some have none
-                texts += table.asked(
-                    f"SELECT trim({self.x}) {digit} AND {kind}contains({self.x}, '.') "
-                    "LIMIT 1000"
-                )
-        texts = [x for (x,) in texts if x and x not in self.missing]
+            texts = self.sample("true")
+            points = [x for x in texts if "." in x]
+            if not any(map(DECIMAL_POINT.search, points)):
+                # they may be of thousands: what do the others say?
+                texts += self.sample("NOT " * bool(points) + f"contains({self.x}, '.')")
+        texts = [x for x in texts if x not in self.missing]
         style = self.style_of(texts)
         while True:
-            values = table.asked(f"SELECT v FROM ({self.query(style)})", "fetchnumpy")[
-                "v"
-            ]
-            values = np.ma.filled(values, np.nan)
+            query = f"SELECT v FROM ({self.query(style)})"
+            values = np.ma.filled(table.asked(query, "fetchnumpy")["v"], np.nan)
             total = np.isinf(values).sum()
             if not total:
                 break
@@ -171,13 +169,19 @@ class Numbers:
             if better == style:
                 raise ValueError(self.complaint(strange, total, values))
             style = better
-        codes = zip(self.missing, self.missing[1:])
-        if style.decimal == "," and any(map(is_number, itertools.chain(*codes))):
+        several = len(self.missing) > 1 and any(map(is_number, self.missing))
+        if style.decimal == "," and several:
             table.said.append(f"--missing means {' and '.join(self.missing)}")
         odd = (x for x in texts if is_number(x) and as_float(x) != style.value(x))
         for text in itertools.islice(odd, 1):
             table.said.append(f"'{text}' is {style.value(text):.15g}")
         return values
+
+    def sample(self, condition: str) -> list[str]:
+        """The first thousand texts with digits of which a condition in SQL is true."""
+        with_digits = f"regexp_matches({self.x}, '[0-9]') AND {condition}"
+        rows = f"FROM {self.table.rows} WHERE {with_digits} LIMIT 1000"
+        return [x for (x,) in self.table.asked(f"SELECT trim({self.x}) {rows}")]
 
     def style_of(self, texts: list[str]) -> Style:
         try:
