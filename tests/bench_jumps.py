@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from package_helpers import groups
 from reference import simulate
 
 ROOT, EARLIER = Path(__file__).parents[1], "7d8e40f"
@@ -37,34 +38,22 @@ else:
 """
 
 
-def groups(seed, sizes, means, widths):
-    """Values of normal groups, (n,)."""
-    r = np.random.default_rng(seed)
-    return np.concatenate([r.normal(*x) for x in zip(means, widths, sizes)])
-
-
-def spread(distance):
-    """The tutorial's data with its centers at another distance."""
-    v = np.random.default_rng(8927).integers(0, 3, 500)
-    return simulate() + (distance - 5) * (v - 1)
-
-
 def cases():
     """Of each row its name, what to time, the values and the arguments."""
     for distance in (2, 3, 5):
         given = dict(k=3, min_weight=0.1, **TUTORIAL)
-        yield f"spread {distance}", "gibbs", spread(distance), given
+        yield f"spread {distance}", "gibbs", simulate(spread=distance), given
     for k, apart in ((5, 2.5), (8, 3.0)):
-        means, widths = apart * np.arange(k), np.resize([1, 0.6], k)
-        yield f"{k} clusters", "gibbs", groups(7, [100] * k, means, widths), dict(k=k)
-    one_mean = groups(7, [300] * 3, [0] * 3, [0.3, 1, 4])
+        y = groups(*((apart * j, (1, 0.6)[j % 2], 100) for j in range(k)))
+        yield f"{k} clusters", "gibbs", y, dict(k=k)
+    one_mean = groups(*((0, width, 300) for width in (0.3, 1, 4)))
     yield "one mean, widths .3, 1, 4", "by width", one_mean, dict(k=3)
-    close = groups(4, [600, 400], [0, 2.5], [1, 1])
-    for name, y in (("600 + 400", close), ("spread 2", spread(2))):
-        yield f"fit of {name}, number known", "fit", y, dict(clusters=2 + (y[0] < 0))
+    close = groups((0, 1, 600), (2.5, 1, 400))
+    for name, y, k in (("600 + 400", close, 2), ("spread 2", simulate(spread=2), 3)):
+        yield f"fit of {name}, number known", "fit", y, dict(clusters=k)
         yield f"fit of {name}", "fit", y, {}
-    yield "fit of two groups", "fit", groups(5, [300] * 2, [-5, 5], [1, 1]), {}
-    yield "fit of one group", "fit", groups(5, [300], [0], [1]), {}
+    yield "fit of two groups", "fit", groups((-5, 1, 300), (5, 1, 300)), {}
+    yield "fit of one group", "fit", groups((0, 1, 300)), {}
 
 
 def timed(folder, *job):
