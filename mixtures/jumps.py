@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.special import gammaln, logsumexp
 
 from .model import TINY, Model, State, log_likelihood
 
 FREEDOM = 8  # degrees of freedom: tails are heavier than the posterior's
 WIDE = 0.05  # share of a component twice as wide as all: no state is out of reach
-STATES, COMPONENTS = 300, 10  # a proposal is fitted to so many states a dimension
+STATES, RANDOM, FAR = 300, 10, 6  # a dimension; components by where they start
 LEARN = 100, 300  # after so many sweeps of tuning, and once more when it ends
 TRIAL = range(200, 300)  # sweeps of tuning without jumps, splits and merges
 BLOCK = 25  # proposals for every chain that are made at once
@@ -72,18 +73,21 @@ class TMixture:
         component = rng.choice(len(self.weight), size, p=self.weight)
         noise = rng.standard_normal((size, self.mean.shape[1]))
         noise *= np.sqrt(FREEDOM / rng.chisquare(FREEDOM, size))[:, None]
-        away = (self.root[component] @ noise[..., None])[..., 0]
-        return self.mean[component] + away
+        return self.mean[component] + (self.root[component] @ noise[..., None])[..., 0]
 
 
-def fitted(x, starts, rounds=10):
-    """The t mixture of states x, (n, dimensions), by EM from centers `starts`."""
+def fitted(x, rng, rounds=10):
+    """The t mixture of states x, (n, dimensions), in random order, by EM."""
     n, d = x.shape
     base = np.cov(x.T, ddof=0).reshape(d, d)
     base += np.diag(1e-9 * np.diag(base) + 1e-12)
-    narrow = np.linalg.cholesky(base / len(starts) ** (2 / d))
-    equal = np.full(len(starts), 1 / len(starts))
-    q = TMixture(equal, starts, np.repeat(narrow[None], len(starts), axis=0))
+    root, starts = np.linalg.cholesky(base), [*range(RANDOM)]
+    z = x @ np.linalg.inv(root).T
+    for _ in range(FAR):  # as in k-means++: a rare mode has a component then
+        away = cdist(z, z[starts], "sqeuclidean").min(axis=1) + TINY
+        starts.append(rng.choice(n, p=away / away.sum()))
+    equal, narrow = np.full(len(starts), 1 / len(starts)), len(starts) ** (-1 / d)
+    q = TMixture(equal, x[starts], np.repeat(narrow * root[None], len(starts), axis=0))
     for _ in range(rounds):
         terms, square = q.log_terms(x)
         share = np.exp(terms - logsumexp(terms, axis=0))
@@ -102,7 +106,7 @@ def fitted(x, starts, rounds=10):
     return TMixture(
         np.r_[(1 - WIDE) * q.weight, WIDE],
         np.vstack([q.mean, x.mean(axis=0)]),
-        np.concatenate([q.root, 2 * np.linalg.cholesky(base)[None]]),
+        np.concatenate([q.root, 2 * root[None]]),
     )
 
 
@@ -237,11 +241,10 @@ class Jumps:
             jumped |= accept
         self.refused = np.where(jumped, 0, self.refused + max(1, round(1 / self.rate)))
         self.longest = np.maximum(self.longest, self.refused)
-        jumped, new = jumped[:, None], unpack(x, self.number)
-        return State(
-            np.where(jumped, new.p, state.p), np.where(jumped, new.means, state.means),
-            np.where(jumped, new.sd, state.sd), state.number,
-        )  # fmt: skip
+        new, old = unpack(x, self.number), vars(state)
+        arrays = new.of_clusters.items()
+        new = {name: np.where(jumped[:, None], y, old[name]) for name, y in arrays}
+        return State(**new, number=state.number)
 
     @property
     def attrs(self) -> dict:
@@ -258,32 +261,31 @@ class Jumps:
         self.seen.append((pack(before, own_widths), pack(after, own_widths)))
         if len(self.seen) in LEARN:
             self.fit_proposal(rng)
-            self.rate = self.best_rate(rng) if len(self.seen) >= TRIAL.stop else 1
 
     def fix(self, rng):
         """Learn for the last time: from now on chains have a law that stays."""
         self.rate, self.fixed = 0, True
         if len(self.seen) >= LEARN[0]:
             self.fit_proposal(rng)
-            self.rate = self.best_rate(rng)
-        self.seen, self.refused = [], np.zeros(self.chains, int)
-        self.longest = self.refused
+        self.seen = []
+        self.refused = self.longest = np.zeros(self.chains, int)
 
     def fit_proposal(self, rng):
-        """Fit the proposal to the last two fifths of what was seen."""
+        """Fit the proposal to the last two fifths of what was seen; choose the rate."""
         x = np.array([after for _, after in self.seen[3 * len(self.seen) // 5 :]])
         x = rng.permutation(x.reshape(-1, x.shape[2]))[: STATES * x.shape[2]]
-        self.proposal, self.block = fitted(x, x[:COMPONENTS]), []
+        self.proposal, self.block = fitted(x, rng), []
+        tried = self.fixed or len(self.seen) >= TRIAL.stop
+        self.rate = self.best_rate(rng) if tried else 1
 
     def chances_to_stay(self, rng):
         """Of a chain, to refuse all jumps of a sweep, on average: (rates,)."""
         rates = np.array(RATES)
         proposed = np.array([self.proposed(rng)[1] for _ in range(BLOCK)])
-        refuse = []
-        for _, x in self.seen[-LEARN[0] :: 10]:
-            now = self.log_weight(unpack(x, self.number), x)
-            refuse.append(1 - np.exp(np.minimum(proposed - now, 0)).mean(axis=0))
-        stay = np.array(refuse).ravel() ** np.maximum(rates, 1)[:, None]
+        states = [x for _, x in self.seen[-LEARN[0] :: 10]]
+        now = [self.log_weight(unpack(x, self.number), x) for x in states]
+        odds = np.exp(np.minimum(proposed - np.array(now)[:, None], 0))
+        stay = (1 - odds.mean(axis=1)).ravel() ** np.maximum(rates, 1)[:, None]
         return 1 - np.minimum(rates, 1) * (1 - stay.mean(axis=1))
 
     def best_rate(self, rng):

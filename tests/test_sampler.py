@@ -120,7 +120,7 @@ def jumped(model, state, rng):
     x = jumps.pack(
         prior.draw(np.random.default_rng(5), 2_000).sorted(), prior.own_widths
     )
-    jump.proposal, jump.rate, jump.fixed = jumps.fitted(x, x[:5]), 5, True
+    jump.proposal, jump.rate, jump.fixed = jumps.fitted(x, rng), 5, True
     after = jump.jumped(state.sorted(), rng)
     assert 0.05 < (after.means != state.sorted().means).any(axis=1).mean()
     return after
