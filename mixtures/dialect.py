@@ -200,12 +200,11 @@ def dialect_of(lines: list[str], options: Any, column: str) -> Dialect:
     placed(dialect, rows[first:], some[first:])
     dialect.skip = [*table, table[-1] + 1][first]
     dialect.first = [*rows, []][first]
-    between = lines[table[min(first, len(table) - 1)] :]
-    if options.comment or any(line.startswith("#") for line in between):
-        dialect.comment = options.comment or "#"
+    below = lines[table[first - 1] + 1 if first else table[0] :]
+    marked = [line for line in below if line.startswith("#")]
+    dialect.comment = options.comment or "#" * bool(marked)
     if not options.comment:
-        below = lines[table[first - 1] + 1 if first else table[0] :]
-        refuse_marked_rows([x for x in below if x.startswith("#")], dialect)
+        refuse_marked_rows(marked, dialect)
     return dialect
 
 

@@ -5,10 +5,13 @@ DuckDB reads and writes: one column of many, in little memory and in the file's 
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import gzip
 import itertools
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -51,10 +54,14 @@ FOREIGN = {
     ".h5 .hdf5 .hdf": (b"\x89HDF", "h5py.File({})[{}][:])"),
     ".fcs": (b"FCS", "fcsparser.parse({})[1][{}])"),
     ".npy": (b"\x93NUMPY", "np.load({}))"),
-    ".xls .ods": (b"\xd0\xcf\x11\xe0", "pd.read_excel({})[{}])"),
+    ".ods": (b"\xd0\xcf\x11\xe0", "pd.read_excel({})[{}])"),
     ".orc": (b"ORC", "pd.read_orc({})[{}])"),
 }
 PACKED = {b"BZh": "bzcat", b"\xfd7zXZ": "xzcat", b"PK\3\4": "unzip -p"}
+BINARY = ".parquet", ".pq", ".feather", ".arrow", ".ipc", ".xlsx", ".xlsm"
+# Encodings that DuckDB reads, by their names in Python
+NATIVE = dict.fromkeys(["utf-8", "utf-8-sig", "ascii"], "utf-8")
+NATIVE["iso8859-1"] = "latin-1"
 
 
 @dataclass
@@ -216,24 +223,38 @@ def open_table(options: Any) -> Table:
         return typed(table, f"read_parquet({literal(exact + '/**/*.parquet')}{UNITED})")
     with open(copy if path == "-" else path, "rb") as file:
         head = file.read(16)
-    refuse_foreign(path, options.column, suffix, head)
-    if suffix in (".parquet", ".pq") or head.startswith(b"PAR1"):
+    if head.startswith(b"PAR1"):
         return typed(table, f"read_parquet({literal(table.file)})")
+    if head.startswith((b"ARROW1", b"FEA1")):
+        return typed(table, arrow(table))
     if suffix in (".json", ".jsonl", ".ndjson"):
         return typed(table, f"read_json({literal(table.file)}, sample_size = -1)")
-    if suffix in (".feather", ".arrow", ".ipc"):
-        try:
-            from pyarrow import feather
-        except ImportError:
-            raise ValueError("To read Feather: pip install pyarrow.") from None
-        try:
-            base.register("arrow", feather.read_table(path))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}.") from None
-        return typed(table, "arrow")
-    if suffix in (".xlsx", ".xlsm"):
-        sheet_as_text(table, options, copy)
+    if is_workbook(table.file):
+        sheet_as_text(table, options, Path(aside.name, "sheet"))
+    else:
+        refuse_foreign(path, options.column, suffix, head)
     return as_text(table, options, head)
+
+
+def arrow(table: Table) -> str:
+    """The name in SQL of a table of Feather. Raises ValueError."""
+    try:
+        from pyarrow import feather
+    except ImportError:
+        raise ValueError("To read Feather: pip install pyarrow.") from None
+    try:
+        table.base.register("arrow", feather.read_table(table.file))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{table.path}: {error}.") from None
+    return "arrow"
+
+
+def is_workbook(file: str) -> bool:
+    """Whether a file is a workbook, whatever its name says."""
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as book:
+        return any(name.startswith("xl/workbook.") for name in book.namelist())
 
 
 def typed(table: Table, rows: str) -> Table:
@@ -266,36 +287,57 @@ def leaves(table: Table, name: str, way: str, kind: Any) -> None:
 def sheet_as_text(table: Table, options: Any, copy: Path) -> None:
     """Copy a sheet of a workbook as text, all of it."""
     try:
-        book = pd.ExcelFile(table.path)
+        book = pd.ExcelFile(table.file)
         name = options.sheet or book.sheet_names[0]
         sheet = book.parse(name, header=None, dtype=str, keep_default_na=False)
     except ImportError:
         raise ValueError("To read Excel: pip install openpyxl.") from None
-    except zipfile.BadZipFile:
-        raise ValueError(f"{table.path} is no workbook.") from None
     if len(book.sheet_names) > 1 and not options.sheet:
         table.said.append(f"sheet '{name}' of {len(book.sheet_names)}")
     sheet.to_csv(copy, header=False, index=False)
     table.file, options.sep, options.encoding = str(copy), ",", "utf-8"
 
 
+def recode(table: Table, encoding: str, how: dict[str, str]) -> None:
+    """Add the encoding to how a text is read, of most ones that of a copy.
+
+    Raises ValueError.
+    """
+    try:
+        name = codecs.lookup(encoding).name
+        how["encoding"] = literal(NATIVE.get(name, "utf-8"))
+        if name in NATIVE:
+            return
+        reader = gzip.open if how.pop("compression", "") else open
+        copy = Path(table.aside.name, "utf-8")
+        with reader(table.file, "rt", encoding=name, newline="") as text:
+            with copy.open("w", encoding="utf-8", newline="") as file:
+                shutil.copyfileobj(text, file)
+    except LookupError:
+        raise ValueError(
+            f"--encoding {encoding} is not known: give utf-8, cp1252 or another."
+        ) from None
+    except UnicodeError:
+        raise ValueError(
+            f"{table.path} is not {encoding}: give another --encoding."
+        ) from None
+    except gzip.BadGzipFile:
+        raise ValueError(f"{table.path} is compressed: unpack it first.") from None
+    table.file = str(copy)
+
+
 def lines_of(table: Table, options: Any, head: bytes, how: dict[str, str]) -> list[str]:
     """The first lines of a text; `how` it is read gets its encoding. Raises ValueError.
 
-    Without an encoding that fits it is Latin, in which every byte is something.
+    Without an encoding that fits it is Latin, or what Windows writes in the West.
     """
-    if head.startswith(b"\xfe\xff"):
-        raise ValueError(
-            f"{table.path} is UTF-16 of big-endian order: pipe it through iconv -f "
-            "UTF-16 -t UTF-8."
-        )
-    likely = "utf-16" if head.startswith(b"\xff\xfe") else "utf-8"
-    for encoding in [options.encoding] if options.encoding else [likely, "latin-1"]:
-        how["encoding"] = literal(encoding)
-        table.lines = read_csv(
-            table.file, ["line"], SINGLE, how | {"quote": "''", "strict_mode": "false"}
-        )
+    marked = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    likely = ["utf-16"] if marked else ["utf-8", "latin-1", "cp1252"]
+    for encoding in [options.encoding] if options.encoding else likely:
         try:
+            recode(table, encoding, how)
+            whole = how | {"quote": "''", "strict_mode": "false"}
+            table.lines = read_csv(table.file, ["line"], SINGLE, whole)
             found = table.asked(f"SELECT line FROM {table.lines} LIMIT {HEAD}")
             break
         except ValueError:
@@ -390,7 +432,9 @@ def in_short(said: str) -> str:
     line = re.search(r"CSV Error on Line: (\d+)\n(?:Original Line: ?(.*))?", said)
     fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
     if "unicode" in said or "not utf-8" in said:
-        return "is not UTF-8: give --encoding, latin-1 for example"
+        return "is not UTF-8: give --encoding, cp1252 for example"
+    if "not latin-1" in said:
+        return "is not Latin: give --encoding, cp1252 for example"
     if line and fields:
         counts = f"{fields[2]} field{'s' * (fields[2] != '1')} instead of {fields[1]}"
         return f"has {counts} in line {line[1]}: '{line[2]}'"
@@ -399,7 +443,7 @@ def in_short(said: str) -> str:
     if "invalid state" in said:
         return "mixes line ends of Windows and of others: pipe it through tr -d '\\r'"
     said = re.sub(r"^\w[\w ]* Error: ", "", said).strip().partition("\n")[0]
-    return said if said.startswith("has ") else f"cannot be read: {said.rstrip('.')}"
+    return said if said.startswith("has ") else f"cannot be read: {said.rstrip(' .')}"
 
 
 def refuse_foreign(path: str, column: str, suffix: str, head: bytes) -> None:
@@ -408,11 +452,16 @@ def refuse_foreign(path: str, column: str, suffix: str, head: bytes) -> None:
         if suffix in suffixes.split() or begin and head.startswith(begin):
             line = line.format(repr(path), repr(column))
             raise ValueError(f"{path} is read in Python: mixtures.fit({line}.")
-    for begin, tool in PACKED.items():
-        if head.startswith(begin) and suffix not in (".xlsx", ".xlsm"):
-            raise ValueError(
-                f"{path} is compressed: {tool} {path} | mixtures - {column}"
-            )
+    packed = {b"\x1f\x8b": "gunzip -c"} if suffix in BINARY else PACKED
+    for begin, tool in packed.items():
+        if head.startswith(begin):
+            file, name = shlex.quote(path), shlex.quote(column)
+            raise ValueError(f"{path} is compressed: {tool} {file} | mixtures - {name}")
+    if suffix in BINARY:
+        raise ValueError(
+            f"{path} is no {suffix} file, or only a part: save it anew, or name it by "
+            "what it is, as .csv for text."
+        )
 
 
 def refuse_folder(folder: Path, file: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .values import EQUAL
+
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "#NV", "NaN", "nan", "NULL", "null", "None",
            "<NA>", ".", "-", "--", "?")  # fmt: skip
 LIMIT = re.compile(r"([<>≤≥]|&[lg]t;)=?\s*\S+|B?[LD]O?[DQ]L?|ND|n\.d\.", re.I)
@@ -18,6 +20,7 @@ NUMBER = re.compile(r"[-+]?\d*([.,'’ \u00a0\u202f]?\d+)+[.,]?(e[-+]?\d+)?", re
 DECIMAL_POINT = re.compile(r"\.(?!\d{3}(?!\d))")  # one of thousands has three digits
 NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*")
 TEXT = re.compile("VARCHAR|JSON|ENUM.*", re.S)
+TRIMMED = "trim(coalesce(x::VARCHAR, ''))"
 UNLESS, INFINITE = "CASE WHEN {} THEN NULL ELSE {} END", "coalesce(n, 'inf')"
 
 
@@ -126,21 +129,24 @@ class Numbers:
     def query(self, style: Style) -> str:
         """The column in SQL as x, and its numbers v, infinite for text that is none."""
         number = style.sql("x") if self.is_text else "x::DOUBLE"
-        texts = literal("|".join(map(re.escape, (*MISSING, *self.missing))))
+        words = literal("|".join(map(re.escape, MISSING)))
         # with IN, and from DuckDB 2.0 on with list_contains, rows change places
-        trimmed = "trim(coalesce(x::VARCHAR, ''))"
-        gone = f"n IS NULL AND regexp_full_match({trimmed}, {texts})"
-        for code in self.missing:
-            if not math.isnan(as_float(code)):  # -999 stands for -999.0, too
-                gone += f" OR n = {literal(code)}::DOUBLE"
-                if (
-                    self.table.types[self.at] == "FLOAT"
-                ):  # -99.9 is another number there
-                    gone += f" OR n = {literal(code)}::FLOAT::DOUBLE"
+        gone = [f"n IS NULL AND regexp_full_match({TRIMMED}, {words})"]
+        gone += map(self.stands, self.missing)
         return (
-            f"SELECT x, {UNLESS.format(gone, INFINITE)} AS v FROM (SELECT x, {number} "
-            f"AS n FROM (SELECT {self.x} AS x FROM {self.table.rows}))"
+            f"SELECT x, n, {UNLESS.format(' OR '.join(gone), INFINITE)} AS v FROM "
+            f"(SELECT x, {number} AS n FROM (SELECT {self.x} AS x FROM "
+            f"{self.table.rows}))"
         )
+
+    def stands(self, code: str) -> str:
+        """Whether a code stands for the missing value of a row, in SQL."""
+        if math.isnan(as_float(code)):
+            return f"n IS NULL AND {TRIMMED} = {literal(code)}"
+        same = f"n = {literal(code)}::DOUBLE"  # -999 stands for -999.0, too
+        if self.table.types[self.at] == "FLOAT":  # -99.9 is another number there
+            same += f" OR n = {literal(code)}::FLOAT::DOUBLE"
+        return same
 
     def values(self) -> np.ndarray:
         """The numbers in the file's order. Raises ValueError about text among them."""
@@ -154,14 +160,15 @@ class Numbers:
         texts = [x for x in texts if x not in self.missing]
         style = self.style_of(texts)
         while True:
-            query = f"SELECT v FROM ({self.query(style)})"
-            values = np.ma.filled(table.asked(query, "fetchnumpy")["v"], np.nan)
+            query = self.query(style)
+            values = table.asked(f"SELECT v FROM ({query})", "fetchnumpy")["v"]
+            values = np.ma.filled(values, np.nan)
             total = np.isinf(values).sum()
             if not total:
                 break
             strange = table.asked(
                 "SELECT trim(x::VARCHAR) AS t, min(i) AS i FROM (SELECT x, v, "
-                f"row_number() OVER () AS i FROM ({self.query(style)})) "
+                f"row_number() OVER () AS i FROM ({query})) "
                 "WHERE isinf(v) GROUP BY t ORDER BY i LIMIT 1000"
             )
             texts += [x for x, _ in strange]
@@ -169,6 +176,11 @@ class Numbers:
             if better == style:
                 raise ValueError(self.complaint(strange, total, values))
             style = better
+        self.refuse_equal(query, values)
+        for code in self.missing:
+            seen = f"SELECT 1 FROM ({query}) WHERE {self.stands(code)} LIMIT 1"
+            if not table.asked(seen):
+                table.said.append(f"no value of '{self.name}' is {code}")
         several = len(self.missing) > 1 and any(map(is_number, self.missing))
         if style.decimal == "," and several:
             table.said.append(f"--missing means {' and '.join(self.missing)}")
@@ -176,6 +188,15 @@ class Numbers:
         for text in itertools.islice(odd, 1):
             table.said.append(f"'{text}' is {style.value(text):.15g}")
         return values
+
+    def refuse_equal(self, query: str, values: np.ndarray) -> None:
+        """ValueError if different whole numbers have become equal floats."""
+        if np.nanmax(np.abs(values), initial=0) < 2**53:
+            return
+        whole = f"SELECT try_cast(x AS HUGEINT) AS w FROM ({query}) WHERE v IS NOT NULL"
+        fewer = f"count(DISTINCT w::DOUBLE) < count(DISTINCT w) FROM ({whole})"
+        if self.table.asked(f"SELECT {fewer}") == [(True,)]:
+            raise ValueError(EQUAL)
 
     def sample(self, condition: str) -> list[str]:
         """The first thousand texts with digits of which a condition in SQL is true."""

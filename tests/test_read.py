@@ -75,6 +75,8 @@ DIALECTS = {
     "of old computers": (lines("v,id\n", "{},{i}", POINT).replace("\n", "\r"), []),
     "blank lines first": (lines("\n\nv,id\n", "{},{i}", POINT), []),
     "Latin": (lines("Länge,v\n", "{i},{}", POINT).encode("latin-1"), ["latin-1"]),
+    "Windows": (lines("“Länge”,v\n", "{i},{}", POINT).encode("cp1252"), ["cp1252"]),
+    "big-endian": (lines("\ufeffv\n", "{}", POINT).encode("utf-16-be"), ["utf-16"]),
     "UTF-16": (lines("Länge,v\n", "{i},{}", POINT).encode("utf-16"), ["utf-16"]),
     "byte order mark": (lines("\ufeffv,id\n", "{},{i}", POINT), []),
     "explicit signs": (lines("v,id\n", "+{},{i}", POINT), []),
@@ -125,6 +127,14 @@ def test_missing_values_are_those_that_are_usual_or_given(read):
     text = lines("id,v\n", "{i},{}", texts)
     column = read(text, "v", "--missing", "-999,timeout")[1]
     np.testing.assert_array_equal(column, [1.5, *12 * [np.nan], 2.5])
+
+
+def test_codes_that_the_column_has_not_are_said(read):
+    text = lines("v,w\n", "{},-99", ["1", "-9", "x", "2.0"])
+    assert not read(text, "v", "--missing=-9,x,2")[0].said
+    table, column = read(text, "v", "--missing", "x,-99,y")
+    assert table.said == [f"no value of 'v' is {code}" for code in ("-99", "y")]
+    assert column.isna().sum() == 1
 
 
 CENSORED = ["line 2: '<0.5' in column 'v' is beyond a limit, not missing"]
@@ -178,11 +188,11 @@ SHAPES = {
     "header after #": (lines("#chrom\tpos\tv\n", "chr1\t{i}\t{}", POINT), "v", "--comment !"),
     "title above": (lines("Report,,\na,b,v\n", "x,{i},{}", POINT), "v", "Line 2 has it"),
     "limit for a name": (lines("", "{}", ["<0.5", *POINT]), "1", "--no-header if it is a value"),
-    "big-endian": ("\ufeffv\n1\n2\n".encode("utf-16-be"), "v", "big-endian order"),
+    "equal as floats": ("v\n" + "9007199254740992\n9007199254740993\n", "v", "16 digits"),
     "empty": ("", "v", "there is no row"),
     "no text": ("\0\1\2" * 50, "v", "is no text"),
     "Latin later": (ROWS.encode() * 2000 + b"\xe9", "v", "1 field instead of 2 in line 122001"),
-    "bz2": (b"BZh9", "v", "bzcat .*f.csv | mixtures - v"),
+    "bz2": (b"BZh9", "v", r"bzcat .*f.csv \| mixtures - v"),
     "FITS": (b"SIMPLE  = ", "v", r"Table.read\('.*'\)\['v'\]\), Table of astropy"),
 }  # fmt: skip
 
@@ -218,6 +228,26 @@ def test_options_say_what_would_be_guessed(read):
     text = "v\n1,5 é\n".encode("latin-1")
     with pytest.raises(ValueError, match="'1,5 é'"):
         read(text, "v", "--sep", "tab", "--encoding", "latin-1")
+
+
+@pytest.mark.parametrize("name", ["mac-roman", "utf-16-le", "L1", "nonsense", "hex"])
+def test_encodings_that_are_given(read, name):
+    def encoded(pack=bytes):
+        text = lines("Länge,v\n", "{i},{}", POINT).encode(name)
+        return read(pack(text), "v", "--encoding", name)[1].tolist()
+
+    if name in ("nonsense", "hex"):
+        with pytest.raises(ValueError, match=f"--encoding {name} is not known"):
+            read(ROWS, "v", "--encoding", name)
+    else:
+        assert encoded() == encoded(gzip.compress) == [*VALUES]
+
+
+def test_a_text_in_another_encoding_than_is_given(read):
+    text = lines("“Länge”,v\n", "{i},{}", POINT).encode("cp1252")
+    for name, what in (("utf-8", "UTF-8"), ("L1", "Latin"), ("utf-7", "utf-7")):
+        with pytest.raises(ValueError, match=f"f.csv is not {what}: give .*--encoding"):
+            read(text, "v", "--encoding", name)
 
 
 MASKED = pa.table({
@@ -273,6 +303,24 @@ def test_a_sheet_of_a_workbook(read, tmp_path):
     assert column.tolist() == [*VALUES] and table.said == ["sheet 'first' of 2"]
     column = read(None, "v", "--sheet", "other", file="f.xlsx")[1]
     assert column.tolist() == [*2 * VALUES]
+
+
+def test_files_of_a_wrong_name_are_read_or_refused(read, tmp_path):
+    frame = pd.DataFrame({"v": VALUES})
+    frame.to_excel(tmp_path / "f.xlsx", index=False)
+    frame.to_parquet(tmp_path / "f.parquet")
+    frame.to_feather(tmp_path / "f.feather")
+    for kind in ("xlsx", "parquet", "feather"):
+        content = (tmp_path / f"f.{kind}").read_bytes()
+        assert read(content)[1].tolist() == [*VALUES]
+        with pytest.raises(ValueError, match=f"gunzip -c .*f.{kind}.gz "):
+            read(gzip.compress(content), file=f"f.{kind}.gz")
+        for torn in (
+            ROWS,
+            content[:2000].replace(b"PAR1", b"").replace(b"ARROW1", b""),
+        ):
+            with pytest.raises(ValueError, match=f"is no .{kind} file.*as .csv"):
+                read(torn, file=f"f.{kind}")
 
 
 def test_a_header_of_positions_is_a_header(read):
