@@ -45,7 +45,13 @@ def rows_of(lines: list[str], separator: str) -> list[list[str]]:
             [x.strip().strip('"') for x in re.findall(FIELDS, line)] for line in lines
         ]
     rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    return [[x.strip() for x in row] for row in rows]
+    try:
+        return [[x.strip() for x in row] for row in rows]
+    except csv.Error:  # a carriage return, or a quote that never ends
+        raise ValueError(
+            "where its lines end cannot be told: pipe it through tr -d '\\r', or mend "
+            "its quotes."
+        ) from None
 
 
 def header_at(rows: list[list[str]]) -> tuple[int, int]:

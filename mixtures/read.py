@@ -136,6 +136,7 @@ class Table:
         numbers = Numbers(self, at, missing, options.decimal, options.thousands)
         values, name = numbers.values(), self.names[at]
         self.refuse_total(values)
+        self.say_joined(values.size)
         if self.dialect and self.dialect.units:
             unit = self.dialect.units[self.dialect.places[at][0]].strip("[]()")
             name += f" [{unit}]" * (unit not in ("", "-"))
@@ -156,22 +157,40 @@ class Table:
         return f"row {row}"
 
     def refuse_total(self, values: np.ndarray) -> None:
-        """ValueError if one of the last rows of a sheet says that it is a sum."""
+        """ValueError if a row at either end of a sheet is a sum, or says so."""
         if not self.dialect or not 5 < values.size < SHEET:
             return
-        rows = self.asked(
-            f"SELECT {', '.join(self.fields)} FROM {self.rows} OFFSET {values.size - 5}"
-        )
-        numbers = (x for x, value in zip(rows, values[-5:]) if np.isfinite(value))
-        for name, text in itertools.chain(*(zip(self.fields, x) for x in numbers)):
-            if not TOTAL.match(text or ""):
-                continue
-            same = f"SELECT count(*) FROM {self.rows} WHERE {name} = {literal(text)}"
-            if self.asked(same) == [(1,)]:
-                raise ValueError(
-                    f"{self.path} ends with a row '{text}': delete it and what comes "
-                    "after it."
-                )
+        known, backwards = np.isfinite(values), slice(None, None, -1)
+        for verb, rest, order, where in (
+            ("begins", "", backwards, "LIMIT 5"),
+            (
+                "ends",
+                " and what comes after it",
+                slice(None),
+                f"OFFSET {len(known) - 5}",
+            ),
+        ):
+            said = f"{self.path} {verb} with {{}}: delete it{rest}."
+            if ends_with_sum(values[known][order]):
+                raise ValueError(said.format("the sum of all others"))
+            rows = self.asked(
+                f"SELECT {', '.join(self.fields)} FROM {self.rows} {where}"
+            )
+            rows = itertools.compress(rows, known[order][-5:][order])
+            for name, text in itertools.chain(*(zip(self.fields, x) for x in rows)):
+                count = f"SELECT count(*) FROM {self.rows} WHERE {name} = "
+                if TOTAL.match(text or "") and self.asked(count + literal(text)) == [
+                    (1,)
+                ]:
+                    raise ValueError(said.format(f"a row '{text}'"))
+
+    def say_joined(self, rows: int) -> None:
+        """Say how many lines quotes make one row of: one quote too much loses rows."""
+        if self.dialect and self.dialect.separator != ALIGNED and rows < SHEET:
+            lines = rows_in(self.lines, self.dialect, self.dialect.separator == SINGLE)
+            ((count,),) = self.asked(f"SELECT count(*) FROM {lines}")
+            if count > rows:
+                self.said.append(f"quotes make {rows:,} rows of {count:,} lines")
 
     def write(self, fit: Fit, path: Path) -> None:
         """Write the rows of the table with memberships as comma-separated values."""
@@ -199,6 +218,15 @@ class Table:
             f"COPY (SELECT {', '.join(shown)} FROM (SELECT {inner} FROM {self.rows}) "
             f"POSITIONAL JOIN membership) TO {literal(path)} (FORMAT csv, HEADER)"
         )
+
+
+def ends_with_sum(values: np.ndarray) -> bool:
+    """Whether the last value is the sum of the others, and far outside of them."""
+    others, last = values[:-1], values[-1:]
+    if np.count_nonzero(others) < 5:
+        return False
+    outside = np.abs(last - others).min() > 2 * np.ptp(others)
+    return bool(outside and np.isclose(others.sum(), last, 1e-3, 0))
 
 
 def open_table(options: Any) -> Table:
@@ -262,14 +290,16 @@ def typed(table: Table, rows: str) -> Table:
     table.rows = rows
     table.asked(f"FROM {rows} LIMIT 0")  # which says what is wrong
     columns = table.base.sql(f"FROM {rows}")
-    known = set(columns.columns)
+    known = dict.fromkeys(columns.columns)
     if rows.startswith("read_parquet"):
         schema = rows.replace("read_parquet", "parquet_schema").replace(UNITED, "")
-        known = {x for (x,) in table.asked(f"SELECT name FROM {schema}")}
+        known = dict(table.asked(f"SELECT name, precision FROM {schema}"))
     for name, kind in zip(columns.columns, columns.types):
         # DuckDB numbers one of two columns of a name
         shown = name if name in known else re.sub(r"_\d+$", "", name)
         leaves(table, shown, literal(name, QUOTE), kind)
+        if (known.get(shown) or 0) > 38:  # read as other numbers before DuckDB 2.0
+            table.types[-1] = "DECIMAL of more than 38 digits"
     return table
 
 
@@ -292,10 +322,13 @@ def sheet_as_text(table: Table, options: Any, copy: Path) -> None:
         sheet = book.parse(name, header=None, dtype=str, keep_default_na=False)
     except ImportError:
         raise ValueError("To read Excel: pip install openpyxl.") from None
+    except Exception as error:  # openpyxl's are of all kinds
+        raise ValueError(f"{table.path}: {str(error).rstrip('.')}.") from None
     if len(book.sheet_names) > 1 and not options.sheet:
         table.said.append(f"sheet '{name}' of {len(book.sheet_names)}")
     sheet.to_csv(copy, header=False, index=False)
     table.file, options.sep, options.encoding = str(copy), ",", "utf-8"
+    options.comment = options.comment or "\x02"  # a sheet has none
 
 
 def recode(table: Table, encoding: str, how: dict[str, str]) -> None:

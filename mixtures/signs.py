@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ MISSING = ("", "NA", "N/A", "n/a", "#N/A", "#NV", "NaN", "nan", "NULL", "null", 
 LIMIT = re.compile(r"([<>≤≥]|&[lg]t;)=?\s*\S+|B?[LD]O?[DQ]L?|ND|n\.d\.", re.I)
 NUMBER = re.compile(r"[-+]?\d*([.,'’ \u00a0\u202f]?\d+)+[.,]?(e[-+]?\d+)?", re.I)
 DECIMAL_POINT = re.compile(r"\.(?!\d{3}(?!\d))")  # one of thousands has three digits
-NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*")
+NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*")
 TEXT = re.compile("VARCHAR|JSON|ENUM.*", re.S)
 TRIMMED = "trim(coalesce(x::VARCHAR, ''))"
 UNLESS, INFINITE = "CASE WHEN {} THEN NULL ELSE {} END", "coalesce(n, 'inf')"
@@ -40,7 +39,9 @@ class Style:
     @property
     def pattern(self) -> str:
         """A regular expression of all numbers that are written so."""
-        digits = rf"(\d+|[1-9]\d{{0,2}}({self.grouping}\d{{3}})+)"
+        sign = self.grouping
+        hundreds = rf"[1-9]\d?({sign}\d\d)+{sign}\d{{3}}"  # as in India
+        digits = rf"(\d+|[1-9]\d{{0,2}}({sign}\d{{3}})+|{hundreds})"
         point = re.escape(self.decimal)
         return rf"[+-]?({digits}({point}\d*)?|{point}\d+)([eE][+-]?\d+)?"
 
@@ -50,7 +51,8 @@ class Style:
     def sql(self, x: str) -> str:
         """A text as a number in SQL, NULL if it is none."""
         if self == Style():  # the quick way; DuckDB takes 1_000 for a number
-            return f"CASE WHEN NOT contains({x}, '_') THEN try_cast({x} AS DOUBLE) END"
+            ways = [f"try_cast({y} AS DOUBLE)" for y in (x, f"trim({x})")]
+            return f"if(contains({x}, '_'), NULL, coalesce({', '.join(ways)}))"
         plain = f"regexp_replace(trim({x}), {literal(self.grouping)}, '', 'g')"
         return (
             f"CASE WHEN regexp_full_match(trim({x}), {literal(self.pattern)}) "
@@ -184,8 +186,11 @@ class Numbers:
         several = len(self.missing) > 1 and any(map(is_number, self.missing))
         if style.decimal == "," and several:
             table.said.append(f"--missing means {' and '.join(self.missing)}")
-        odd = (x for x in texts if is_number(x) and as_float(x) != style.value(x))
-        for text in itertools.islice(odd, 1):
+        texts = [x for x in texts if is_number(x)]
+        grouped = all(re.fullmatch(Style(",", ".").pattern, x) for x in texts)
+        odd = [x for x in texts if as_float(x) != style.value(x)]
+        odd += [x for x in texts if grouped and "." in x]
+        for text in odd[:1]:
             table.said.append(f"'{text}' is {style.value(text):.15g}")
         return values
 
@@ -215,11 +220,12 @@ class Numbers:
         """What is said of text among numbers; strange : texts with their first rows."""
         limits = [one for one in strange if LIMIT.fullmatch(one[0])]
         text, row = (limits or strange)[0]
-        place = f"{self.table.path}, {self.table.line(row, text)}: '{text}'"
+        shown = text if text.isprintable() else repr(text)[1:-1]
+        place = f"{self.table.path}, {self.table.line(row, text)}: '{shown}'"
         said = f"{place} in column '{self.name}' is"
         if limits:
             return (
-                f"{said} beyond a limit, not missing ({total:,} such texts): without "
+                f"{said} beyond a limit, not missing ({total:,} such): without "
                 "them, as --missing would have it, clusters near the limit were wrong."
             )
         if not np.isfinite(values).any():

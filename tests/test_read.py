@@ -69,7 +69,7 @@ DIALECTS = {
     "a hint to Excel": (lines("sep=;\nid;v\n", "{i};{}"), ["by ';'"]),
     "units": (lines("v,id\nmm,-\n", "{},{i}", POINT), ["units below"]),
     "units and commas": (lines("id;v\n-;[mm]\n", "{i};{}"), ["units below"]),
-    "quoted": (lines('v,note\n', '"{}","a\nb, {i}"', POINT), []),
+    "quoted": (lines('v,note\n', '"{}","a\nb, {i}"', POINT), ["60 rows of 120 lines"]),
     "quoted commas": (lines('v,note\n', '"{}",x'), [f"'{COMMA[0]}' is"]),
     "of Windows": (lines("v,id\n", "{},{i}", POINT).replace("\n", "\r\n"), []),
     "of old computers": (lines("v,id\n", "{},{i}", POINT).replace("\n", "\r"), []),
@@ -80,6 +80,7 @@ DIALECTS = {
     "UTF-16": (lines("Länge,v\n", "{i},{}", POINT).encode("utf-16"), ["utf-16"]),
     "byte order mark": (lines("\ufeffv,id\n", "{},{i}", POINT), []),
     "explicit signs": (lines("v,id\n", "+{},{i}", POINT), []),
+    "hard blanks": (lines("v,id\n", "\u00a0{}\u202f,{i}", POINT), []),
     "packed": (gzip.compress(lines("id;v\n", "{i};{}").encode()), ["by ';'"]),
     "packed Latin": (gzip.compress(lines("ä;v\n", "{i};{}").encode("cp1252")), ["latin"]),
 }  # fmt: skip
@@ -108,6 +109,7 @@ SIGNS = {
     "three decimals": (["1.550", "2.000"], [], [1.55, 2]),
     "blanks": (["1 550", "900", "12\u00a0000,5"], [], [1550, 900, 12_000.5]),
     "narrow blanks": (["1\u202f234.5", "900"], [], [1234.5, 900]),
+    "of India": (["12,34,567.8", "900", "1,00,000"], [], [1_234_567.8, 900, 100_000]),
     "apostrophes": (["1'550", "900", "1’234.5"], [], [1550, 900, 1234.5]),
     "zero": (["0,123", "1,456"], [], [0.123, 1.456]),
     "exponents": (["1,5E-3", "2e5"], [], [0.0015, 2e5]),
@@ -119,6 +121,11 @@ SIGNS = {
 def test_signs_between_digits(read, name):
     texts, given, expected = SIGNS[name]
     assert read(lines("id;v\n", "{i};{}", texts), "v", *given)[1].tolist() == expected
+
+
+def test_what_may_be_thousands_is_told(read):
+    table = read(lines("id;v\n", "{i};{}", ["1.550", "2.000"]))[0]
+    assert table.said[1:] == ["'1.550' is 1.55"]
 
 
 def test_missing_values_are_those_that_are_usual_or_given(read):
@@ -152,6 +159,7 @@ REFUSED = {
     "money": (["$5.00", "6"], ["line 2: '$5.00'", "no number (1 such)"]),
     "date": (["2020-01-01", "2020-01-02"], ["'2020-01-01'", "nor is another"]),
     "minus of print": (["1", "−5"], ["'−5'", "no number (1 such)"]),
+    "not seen": (["1", "\u200b5"], ["'\\u200b5'"]),
 }  # fmt: skip
 
 
@@ -180,6 +188,10 @@ SHAPES = {
     "sum below": (ROWS + "Sum,1201.3\n", "v", "row 'Sum': delete it"),
     "sum and source below": (ROWS + "Grand total,1201.3\n,\nSource,\n", "v", "'Grand total': "),
     "mean below": (lines("g;v\n", "a;{}") + "Mittelwert;20,1\n", "v", "row 'Mittelwert': "),
+    "sum alone below": (ROWS + f",{VALUES.sum():.1f}\n", "v", "ends with the sum of all others"),
+    "sum above": (f"id,v\nAll,{VALUES.sum():.1f}\n" + ROWS[5:], "v", "begins with the sum"),
+    "total above": ("id,v\nTotal,7\n" + ROWS[5:], "v", "begins with a row 'Total': delete it\\."),
+    "line ends": (ROWS.replace("\n", "\r\r\n"), "v", "where its lines end cannot be told"),
     "decimal commas, no header": (lines("", "{}"), "1", "may hold decimal commas"),
     "sorted thousands": (lines("g;v\n", "a;{}", [*map(str, range(1, 1500)), "1.500"]), "v", "may be 1.5 or 1500"),
     "errors of a sheet": (lines("r,v\n", "#DIV/0!,{}", POINT) + "1,2\n", "v", "a row or a comment"),
@@ -284,6 +296,13 @@ def test_parquet_as_pandas_and_others_write_it(read, tmp_path):
     assert read(None, "2", file="twice.parquet")[1].tolist() == [2, 3]
 
 
+def test_decimals_of_very_many_digits_are_refused(read, tmp_path):
+    wide = pa.array(POINT).cast(pa.decimal256(50, 10))
+    parquet.write_table(pa.table({"v": wide}), tmp_path / "f.parquet")
+    with pytest.raises(ValueError, match="holds DECIMAL of more than 38 digits"):
+        read(None, file="f.parquet")
+
+
 def test_lines_of_json(read):
     text = lines("", '{{"v": {}, "s": {{"w": {i}}}}}', POINT)
     assert read(text, file="f.jsonl")[1].tolist() == [*VALUES]
@@ -295,7 +314,7 @@ def test_lines_of_json(read):
 
 def test_a_sheet_of_a_workbook(read, tmp_path):
     pytest.importorskip("openpyxl")
-    frame = pd.DataFrame({"v": VALUES, "note": "a, b"})
+    frame = pd.DataFrame({"#": "#a", "v": VALUES, "note": "a, b"})
     with pd.ExcelWriter(tmp_path / "f.xlsx") as book:
         frame.to_excel(book, sheet_name="first", index=False)
         frame.assign(v=2 * VALUES).to_excel(book, sheet_name="other", index=False)
@@ -303,6 +322,8 @@ def test_a_sheet_of_a_workbook(read, tmp_path):
     assert column.tolist() == [*VALUES] and table.said == ["sheet 'first' of 2"]
     column = read(None, "v", "--sheet", "other", file="f.xlsx")[1]
     assert column.tolist() == [*2 * VALUES]
+    with pytest.raises(ValueError, match="f.xlsx: .*'third' not found"):
+        read(None, "v", "--sheet", "third", file="f.xlsx")
 
 
 def test_files_of_a_wrong_name_are_read_or_refused(read, tmp_path):
