@@ -81,16 +81,17 @@ def fitted(options: argparse.Namespace) -> Fit:
     import matplotlib
     import numpy
 
+    from .files import refuse_folder
     from .fitting import fit
-    from .read import open_table, refuse_folder
+    from .read import open_table
 
     matplotlib.use("agg")
     table = open_table(options)
     column = table.column(options)
     refuse_folder(options.out, options.file)
-    if table.said and not options.quiet:
-        said = "; ".join(table.said)
-        print(f"mixtures: {table.path}: {said}.", file=sys.stderr)
+    if table.notes and not options.quiet:
+        notes = "; ".join(table.notes)
+        print(f"mixtures: {table.path}: {notes}.", file=sys.stderr)
     result = fit(
         column,
         options.clusters,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,9 @@ class Style:
         point = re.escape(self.decimal)
         return rf"[+-]?({digits}({point}\d*)?|{point}\d+)([eE][+-]?\d+)?"
 
+    def reads(self, numbers: list[str]) -> bool:
+        return all(re.fullmatch(self.pattern, x) for x in numbers)
+
     def value(self, text: str) -> float:
         return float(re.sub(self.grouping, "", text).replace(self.decimal, "."))
 
@@ -65,35 +68,41 @@ def literal(text: Any, sign: str = "'") -> str:
     return sign + str(text).replace(sign, 2 * sign) + sign
 
 
+def pattern(file: str) -> str:
+    """The name of one file in SQL, to which some signs stand for others."""
+    return literal(re.sub(r"[*?[]", r"[\g<0>]", file))
+
+
 def is_number(text: str) -> bool:
     """Whether a text is a number in some style."""
     return bool(NUMBER.fullmatch(text))
 
 
-def style_of(texts: Iterable[str], decimal: str | None, thousands: str | None) -> Style:
+def style_of(texts: list[str], decimal: str | None, thousands: str | None) -> Style:
     """The style in which all numbers among the texts can be read.
 
     decimal, thousands : what is given of it
     Raises ValueError where two styles give two numbers.
     """
-    texts, found = [x for x in texts if is_number(x)], []
+    numbers = [x for x in texts if is_number(x)]
+    styles: list[Style] = []
     for point, other in ((".", ","), (",", ".")):
         signs = ["", other, " ", "'"] if thousands is None else [thousands]
-        styles = [Style(point, x) for x in signs if x != point]
-        fit = (x for x in styles if all(re.fullmatch(x.pattern, y) for y in texts))
+        possible = (Style(point, x) for x in signs if x != point)
+        fitting = (x for x in possible if x.reads(numbers))
         if decimal in (None, point):
-            found += [x for x in [next(fit, None)] if x]
-    if not found:
+            styles += itertools.islice(fitting, 1)
+    if not styles:
         return Style(decimal or (".", ",")[thousands == "."], thousands or "")
-    differ = [x for x in texts if len({style.value(x) for style in found}) > 1]
-    if differ and not all("." in x for x in texts):  # which instruments write
-        one, more = sorted(style.value(differ[0]) for style in found)
+    differ = [x for x in numbers if len({style.value(x) for style in styles}) > 1]
+    if differ and not all("." in x for x in numbers):  # which instruments write
+        low, high = sorted(style.value(differ[0]) for style in styles)
         sign = "." if "." in differ[0] else ","
         raise ValueError(
-            f"'{differ[0]}' may be {one:.15g} or {more:.15g}: give --decimal {sign} or "
+            f"'{differ[0]}' may be {low:.15g} or {high:.15g}: give --decimal {sign} or "
             f"--thousands {sign}"
         )
-    return found[0]
+    return styles[0]
 
 
 def as_float(text: str) -> float:
@@ -108,27 +117,27 @@ def as_float(text: str) -> float:
 class Numbers:
     """A column of a table as numbers, NaN where one is missing.
 
-    table : of `read`; at : which column; missing : texts that stand for missing values
+    table : of `read`; place : of the column; missing : what stands for no value
     """
 
     table: Any
-    at: int
+    place: int
     missing: list[str]
     decimal: str | None = None
     thousands: str | None = None
 
     def __post_init__(self) -> None:
-        table, kind = self.table, self.table.types[self.at]
-        self.name, self.x = table.names[self.at], table.fields[self.at]
+        table, kind = self.table, self.table.types[self.place]
+        self.name, self.x = table.names[self.place], table.fields[self.place]
         self.is_text = bool(TEXT.fullmatch(kind))
         if not self.is_text and not NUMERIC.fullmatch(kind):
             raise ValueError(f"column '{self.name}' holds {kind}, no numbers.")
         mask = f"{self.name}.mask"  # as astropy writes it
         if mask in table.names and not table.dialect:
             self.x = UNLESS.format(table.fields[table.names.index(mask)], self.x)
-            table.said.append(f"'{mask}' says what is missing")
+            table.notes.append(f"'{mask}' says what is missing")
 
-    def query(self, style: Style) -> str:
+    def sql(self, style: Style) -> str:
         """The column in SQL as x, and its numbers v, infinite for text that is none."""
         number = style.sql("x") if self.is_text else "x::DOUBLE"
         words = literal("|".join(map(re.escape, MISSING)))
@@ -146,31 +155,24 @@ class Numbers:
         if math.isnan(as_float(code)):
             return f"n IS NULL AND {TRIMMED} = {literal(code)}"
         same = f"n = {literal(code)}::DOUBLE"  # -999 stands for -999.0, too
-        if self.table.types[self.at] == "FLOAT":  # -99.9 is another number there
+        if self.table.types[self.place] == "FLOAT":  # -99.9 is another number there
             same += f" OR n = {literal(code)}::FLOAT::DOUBLE"
         return same
 
     def values(self) -> np.ndarray:
         """The numbers in the file's order. Raises ValueError about text among them."""
-        table, texts = self.table, []
-        if self.is_text:
-            texts = self.sample("true")
-            points = [x for x in texts if "." in x]
-            if not any(map(DECIMAL_POINT.search, points)):
-                # they may be of thousands: what do the others say?
-                texts += self.sample("NOT " * bool(points) + f"contains({self.x}, '.')")
-        texts = [x for x in texts if x not in self.missing]
+        table, texts = self.table, self.first_texts() if self.is_text else []
         style = self.style_of(texts)
         while True:
-            query = self.query(style)
-            values = table.asked(f"SELECT v FROM ({query})", "fetchnumpy")["v"]
+            rows = self.sql(style)
+            values = table.query(f"SELECT v FROM ({rows})", "fetchnumpy")["v"]
             values = np.ma.filled(values, np.nan)
             total = np.isinf(values).sum()
             if not total:
                 break
-            strange = table.asked(
+            strange = table.query(
                 "SELECT trim(x::VARCHAR) AS t, min(i) AS i FROM (SELECT x, v, "
-                f"row_number() OVER () AS i FROM ({query})) "
+                f"row_number() OVER () AS i FROM ({rows})) "
                 "WHERE isinf(v) GROUP BY t ORDER BY i LIMIT 1000"
             )
             texts += [x for x, _ in strange]
@@ -178,36 +180,52 @@ class Numbers:
             if better == style:
                 raise ValueError(self.complaint(strange, total, values))
             style = better
-        self.refuse_equal(query, values)
-        for code in self.missing:
-            seen = f"SELECT 1 FROM ({query}) WHERE {self.stands(code)} LIMIT 1"
-            if not table.asked(seen):
-                table.said.append(f"no value of '{self.name}' is {code}")
-        several = len(self.missing) > 1 and any(map(is_number, self.missing))
-        if style.decimal == "," and several:
-            table.said.append(f"--missing means {' and '.join(self.missing)}")
-        texts = [x for x in texts if is_number(x)]
-        grouped = all(re.fullmatch(Style(",", ".").pattern, x) for x in texts)
-        odd = [x for x in texts if as_float(x) != style.value(x)]
-        odd += [x for x in texts if grouped and "." in x]
-        for text in odd[:1]:
-            table.said.append(f"'{text}' is {style.value(text):.15g}")
+        self.refuse_equal(rows, values)
+        self.note_codes(rows, style)
+        self.note_style([x for x in texts if is_number(x)], style)
         return values
 
-    def refuse_equal(self, query: str, values: np.ndarray) -> None:
+    def first_texts(self) -> list[str]:
+        """Texts that are likely to tell the style, without codes for missing values."""
+        texts = self.sample("true")
+        points = [x for x in texts if "." in x]
+        if not any(map(DECIMAL_POINT.search, points)):
+            # they may be of thousands: what do the others say?
+            texts += self.sample("NOT " * bool(points) + f"contains({self.x}, '.')")
+        return [x for x in texts if x not in self.missing]
+
+    def note_codes(self, rows: str, style: Style) -> None:
+        """Note codes for missing values that the column has not, or that are two."""
+        for code in self.missing:
+            held = f"SELECT 1 FROM ({rows}) WHERE {self.stands(code)} LIMIT 1"
+            if not self.table.query(held):
+                self.table.notes.append(f"no value of '{self.name}' is {code}")
+        several = len(self.missing) > 1 and any(map(is_number, self.missing))
+        if style.decimal == "," and several:
+            self.table.notes.append(f"--missing means {' and '.join(self.missing)}")
+
+    def note_style(self, numbers: list[str], style: Style) -> None:
+        """Note how a number is read that is none to all, or of thousands to some."""
+        grouped = Style(",", ".").reads(numbers)
+        odd = [x for x in numbers if as_float(x) != style.value(x)]
+        odd += [x for x in numbers if grouped and "." in x]
+        for text in odd[:1]:
+            self.table.notes.append(f"'{text}' is {style.value(text):.15g}")
+
+    def refuse_equal(self, rows: str, values: np.ndarray) -> None:
         """ValueError if different whole numbers have become equal floats."""
         if np.nanmax(np.abs(values), initial=0) < 2**53:
             return
-        whole = f"SELECT try_cast(x AS HUGEINT) AS w FROM ({query}) WHERE v IS NOT NULL"
+        whole = f"SELECT try_cast(x AS HUGEINT) AS w FROM ({rows}) WHERE v IS NOT NULL"
         fewer = f"count(DISTINCT w::DOUBLE) < count(DISTINCT w) FROM ({whole})"
-        if self.table.asked(f"SELECT {fewer}") == [(True,)]:
+        if self.table.query(f"SELECT {fewer}") == [(True,)]:
             raise ValueError(EQUAL)
 
     def sample(self, condition: str) -> list[str]:
         """The first thousand texts with digits of which a condition in SQL is true."""
         with_digits = f"regexp_matches({self.x}, '[0-9]') AND {condition}"
         rows = f"FROM {self.table.rows} WHERE {with_digits} LIMIT 1000"
-        return [x for (x,) in self.table.asked(f"SELECT trim({self.x}) {rows}")]
+        return [x for (x,) in self.table.query(f"SELECT trim({self.x}) {rows}")]
 
     def style_of(self, texts: list[str]) -> Style:
         try:
@@ -217,19 +235,19 @@ class Numbers:
             raise ValueError(f"{path}, column '{self.name}': {error}.") from None
 
     def complaint(self, strange: list[tuple], total: int, values: np.ndarray) -> str:
-        """What is said of text among numbers; strange : texts with their first rows."""
-        limits = [one for one in strange if LIMIT.fullmatch(one[0])]
+        """What to do with text among numbers; strange : texts with their first rows."""
+        limits = [x for x in strange if LIMIT.fullmatch(x[0])]
         text, row = (limits or strange)[0]
         shown = text if text.isprintable() else repr(text)[1:-1]
-        place = f"{self.table.path}, {self.table.line(row, text)}: '{shown}'"
-        said = f"{place} in column '{self.name}' is"
+        place = f"{self.table.path}, {self.table.line(row, text)}"
+        what = f"{place}: '{shown}' in column '{self.name}' is"
         if limits:
             return (
-                f"{said} beyond a limit, not missing ({total:,} such): without "
+                f"{what} beyond a limit, not missing ({total:,} such): without "
                 "them, as --missing would have it, clusters near the limit were wrong."
             )
         if not np.isfinite(values).any():
-            return f"{said} no number, and nor is another of its {total:,} values."
+            return f"{what} no number, and nor is another of its {total:,} values."
         codes = ",".join(x for x, _ in strange[:5] if "," not in x)
         out = f', or leave such out with --missing "{codes}"' if codes else ""
-        return f"{said} no number ({total:,} such): mend it{out}."
+        return f"{what} no number ({total:,} such): mend it{out}."

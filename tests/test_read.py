@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import os
+import threading
 
 import numpy as np
 import pandas as pd
@@ -95,8 +97,8 @@ def test_every_dialect_gives_the_same_numbers_and_says_what_was_guessed(read, na
     assert column.name == (
         "v [mm]" if "units" in name else table.names[0] if "alone" in name else "v"
     )
-    assert all(x in "; ".join(table.said) for x in said)
-    assert bool(said) == bool(table.said)
+    assert all(x in "; ".join(table.notes) for x in said)
+    assert bool(said) == bool(table.notes)
 
 
 SIGNS = {
@@ -125,7 +127,7 @@ def test_signs_between_digits(read, name):
 
 def test_what_may_be_thousands_is_told(read):
     table = read(lines("id;v\n", "{i};{}", ["1.550", "2.000"]))[0]
-    assert table.said[1:] == ["'1.550' is 1.55"]
+    assert table.notes[1:] == ["'1.550' is 1.55"]
 
 
 def test_missing_values_are_those_that_are_usual_or_given(read):
@@ -138,9 +140,9 @@ def test_missing_values_are_those_that_are_usual_or_given(read):
 
 def test_codes_that_the_column_has_not_are_said(read):
     text = lines("v,w\n", "{},-99", ["1", "-9", "x", "2.0"])
-    assert not read(text, "v", "--missing=-9,x,2")[0].said
+    assert not read(text, "v", "--missing=-9,x,2")[0].notes
     table, column = read(text, "v", "--missing", "x,-99,y")
-    assert table.said == [f"no value of 'v' is {code}" for code in ("-99", "y")]
+    assert table.notes == [f"no value of 'v' is {code}" for code in ("-99", "y")]
     assert column.isna().sum() == 1
 
 
@@ -231,12 +233,12 @@ def test_options_say_what_would_be_guessed(read):
     table, column = read(
         text, "2", *"--sep ; --decimal . --comment ! --no-header".split()
     )
-    assert column.tolist() == [1.5, *VALUES] and not table.said
+    assert column.tolist() == [1.5, *VALUES] and not table.notes
     assert read(lines("2019,2020\n", "{i},{}", POINT), "2020")[1].tolist() == [*VALUES]
     text = lines("", "{i},{}", POINT)
     table, column = read(text, "2")
     assert column.tolist() == [*VALUES]
-    assert table.said == ["no header, so columns go by number"]
+    assert table.notes == ["no header, so columns go by number"]
     text = "v\n1,5 é\n".encode("latin-1")
     with pytest.raises(ValueError, match="'1,5 é'"):
         read(text, "v", "--sep", "tab", "--encoding", "latin-1")
@@ -278,7 +280,7 @@ def test_columns_that_know_their_types(read, tmp_path, kind):
         np.testing.assert_allclose(
             column, [*VALUES, np.nan], atol=0.0051 * (name == "d")
         )
-        assert ("'v.mask' says what is missing" in table.said) == (name == "v")
+        assert ("'v.mask' says what is missing" in table.notes) == (name == "v")
     with pytest.raises(ValueError, match="'flag' holds BOOLEAN, no numbers"):
         read(None, "flag", file=f"f.{kind}")
 
@@ -319,7 +321,7 @@ def test_a_sheet_of_a_workbook(read, tmp_path):
         frame.to_excel(book, sheet_name="first", index=False)
         frame.assign(v=2 * VALUES).to_excel(book, sheet_name="other", index=False)
     table, column = read(None, file="f.xlsx")
-    assert column.tolist() == [*VALUES] and table.said == ["sheet 'first' of 2"]
+    assert column.tolist() == [*VALUES] and table.notes == ["sheet 'first' of 2"]
     column = read(None, "v", "--sheet", "other", file="f.xlsx")[1]
     assert column.tolist() == [*2 * VALUES]
     with pytest.raises(ValueError, match="f.xlsx: .*'third' not found"):
@@ -349,7 +351,7 @@ def test_a_header_of_positions_is_a_header(read):
         text = lines(f",{first},{first + 1}\n", "{i},{},7", POINT)
         table, column = read(text, str(first))
         assert column.tolist() == [*VALUES]
-        assert table.said == [f"column {first} is the one with this header"]
+        assert table.notes == [f"column {first} is the one with this header"]
 
 
 def test_names_of_files_are_no_patterns(read, tmp_path):
@@ -367,6 +369,24 @@ def test_a_code_is_missing_in_single_precision_too(read, tmp_path):
     parquet.write_table(table, tmp_path / "f.parquet")
     column = read(None, "v", "--missing", "-99.9", file="f.parquet")[1]
     np.testing.assert_array_equal(column, [1.5, np.nan])
+
+
+def test_a_compressed_file_that_is_torn_is_refused(read):
+    packed = gzip.compress((ROWS * 100).encode())
+    for file in ("f.csv.gz", "f.jsonl.gz"):
+        for content in (packed[:-9], packed[:99]):
+            with pytest.raises(ValueError, match=f"{file} is not whole"):
+                read(content, file=file)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has none")
+def test_a_pipe_with_a_name(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=[ROWS])
+    writer.start()
+    options = arguments([str(tmp_path / "pipe"), "v"])
+    assert open_table(options).column(options).tolist() == [*VALUES]
+    writer.join()
 
 
 def test_standard_input(read, monkeypatch):
