@@ -23,9 +23,6 @@ WHOLE = re.compile(r"[-+]?(0|[1-9]\d*)")  # and no 03, which are digits of a fra
 FIELDS = r'(?:"[^"]*"|[^\s"]\S*)(?:\s+|$)'  # between any blanks
 HEAD, GZIP = 1_000, b"\x1f\x8b"  # lines to look at, and how such a file begins
 ALIGNED, SINGLE = " ", "\x01"  # for separators: any blanks, and that there is none
-# Encodings that DuckDB reads, by their names in Python
-NATIVE = dict.fromkeys(["utf-8", "utf-8-sig", "ascii"], "utf-8")
-NATIVE["iso8859-1"] = "latin-1"
 
 
 @dataclass
@@ -42,9 +39,6 @@ class Dialect:
     units: list[str] = field(default_factory=list)
     first: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-    def comment_in(self, line: str) -> bool:
-        return bool(self.comment) and line.startswith(self.comment)
 
 
 def rows_of(lines: list[str], separator: str) -> list[list[str]]:
@@ -263,8 +257,8 @@ def as_text(table: Any, options: Any, head: bytes) -> Any:
     table.notes += dialect.notes
     cells = [f"c{i}" for i in range(dialect.fields)]
     how |= {"quote": "'\"'", "comment": literal(dialect.comment)}
-    above = [x for x in lines[: dialect.skip] if not dialect.comment_in(x)]
-    how["skip"] = str(len(above))  # DuckDB counts no comments
+    comments = [x.startswith(dialect.comment or "\n") for x in lines[: dialect.skip]]
+    how["skip"] = str(comments.count(False))  # DuckDB counts no comments
     if dialect.separator == ALIGNED:
         table.rows = aligned(table, cells)
     else:
@@ -284,12 +278,12 @@ def as_text(table: Any, options: Any, head: bytes) -> Any:
 
 
 def lines_of(table: Any, options: Any, head: bytes, how: dict[str, str]) -> list[str]:
-    """The first lines of a text; `how` it is read gets its encoding. Raises ValueError.
+    """The first lines of a text, that is read so. Raises ValueError.
 
-    Without an encoding that fits it is Latin, or what Windows writes in the West.
+    What is not UTF-8 is what Windows writes in the West, or else Latin: any bytes.
     """
     marked = head.startswith((b"\xff\xfe", b"\xfe\xff"))
-    likely = ["utf-16"] if marked else ["utf-8", "latin-1", "cp1252"]
+    likely = ["utf-16"] if marked else ["utf-8", "cp1252", "latin-1"]
     for encoding in [options.encoding] if options.encoding else likely:
         try:
             recode(table, encoding, how)
@@ -309,14 +303,10 @@ def lines_of(table: Any, options: Any, head: bytes, how: dict[str, str]) -> list
 
 
 def recode(table: Any, encoding: str, how: dict[str, str]) -> None:
-    """Note how a text is encoded; of what DuckDB does not read make a copy.
-
-    Raises ValueError.
-    """
+    """Make a copy in UTF-8 of a text in another encoding. Raises ValueError."""
     try:
         name = codecs.lookup(encoding).name
-        how["encoding"] = literal(NATIVE.get(name, "utf-8"))
-        if name in NATIVE:
+        if name in ("utf-8", "utf-8-sig", "ascii"):
             return
         reader = gzip.open if how.pop("compression", "") else open
         copy = os.path.join(table.aside.name, "utf-8")

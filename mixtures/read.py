@@ -170,17 +170,16 @@ class Table:
             rows = self.query(taken)
             rows = itertools.compress(rows, known[order][-5:][order])
             for name, text in itertools.chain(*(zip(self.fields, x) for x in rows)):
-                if TOTAL.match(text or "") and self.count(name, text) == 1:
+                same = f"{self.rows} WHERE {name} = {literal(text)}"
+                if TOTAL.match(text or "") and self.count(same) == 1:
                     raise ValueError(refusal.format(f"a row '{text}'"))
 
-    def count(self, name: str, text: str) -> int:
-        """How often a column of this name in SQL has a text."""
-        rows = f"FROM {self.rows} WHERE {name} = {literal(text)}"
-        return self.query(f"SELECT count(*) {rows}")[0][0]
+    def count(self, rows: str) -> int:
+        return self.query(f"SELECT count(*) FROM {rows}")[0][0]
 
     def note_joined(self, rows: int) -> None:
         """Note how many lines quotes join to rows: a quote too many loses some."""
-        lines = self.query(f"SELECT count(*) FROM {rows_in(self)}")[0][0]
+        lines = self.count(rows_in(self))
         if lines > rows:
             self.notes.append(f"quotes make {rows:,} rows of {lines:,} lines")
 
@@ -343,10 +342,8 @@ def in_short(error: str) -> str:
     """What DuckDB says of a text, in a sentence."""
     line = re.search(r"CSV Error on Line: (\d+)\n(?:Original Line: ?(.*))?", error)
     fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", error)
-    encodings = {"unicode": "UTF-8", "not utf-8": "UTF-8", "not latin-1": "Latin"}
-    for sign, name in encodings.items():
-        if sign in error:
-            return f"is not {name}: give --encoding, cp1252 for example"
+    if "unicode" in error or "not utf-8" in error:
+        return "is not UTF-8: give --encoding, cp1252 for example"
     if line and fields:
         counts = f"{fields[2]} field{'s' * (fields[2] != '1')} instead of {fields[1]}"
         return f"has {counts} in line {line[1]}: '{line[2]}'"
