@@ -9,6 +9,7 @@ import codecs
 import csv
 import gzip
 import itertools
+import math
 import os
 import re
 import shutil
@@ -21,7 +22,9 @@ from .signs import LIMIT, MISSING, is_number, literal, pattern
 ERROR = re.compile(r"#(N/?A|NV|REF|DIV/0|VALUE|NUM|NAME|WERT|ZAHL|BEZUG|NULL)\b")
 WHOLE = re.compile(r"[-+]?(0|[1-9]\d*)")  # and no 03, which are digits of a fraction
 FIELDS = r'(?:"[^"]*"|[^\s"]\S*)(?:\s+|$)'  # between any blanks
-HEAD, GZIP = 1_000, b"\x1f\x8b"  # lines to look at, and how such a file begins
+HEAD, LONGEST = 1_000, 1_000_000  # lines to look at, and signs of them
+WIDE = 50  # columns in which something is looked for
+GZIP = b"\x1f\x8b"  # how such a file begins
 ALIGNED, SINGLE = " ", "\x01"  # for separators: any blanks, and that there is none
 
 
@@ -100,8 +103,10 @@ def counted(texts: list[str]) -> bool:
 
 def readings(rows: list[list[str]], names: int) -> list[list[list[int]]]:
     """The ways to see numbers with a decimal comma in rows with too many fields."""
-    ways = []
-    for joined in itertools.combinations(range(names), len(rows[0]) - names):
+    ways, more = [], len(rows[0]) - names
+    if math.comb(names, more) > 10_000:  # nobody would believe in one of them
+        return []
+    for joined in itertools.combinations(range(names), more):
         after = [0, *itertools.accumulate(1 + (j in joined) for j in range(names))]
         places = [[*range(*pair)] for pair in zip(after, after[1:])]
         if all(sensible([row[i] for i in place]) for row in rows for place in places):
@@ -268,8 +273,11 @@ def as_text(table: Any, options: Any, head: bytes) -> Any:
     table.names = [x or f"column {1 + i}" for i, x in enumerate(dialect.names)]
     table.fields = [" || ',' || ".join(cells[i] for i in x) for x in dialect.places]
     table.types = ["VARCHAR"] * len(table.names)
-    (first,) = table.query(f"FROM {table.rows} LIMIT 1") or [()]
-    expected = ["".join(x.split()) for x in dialect.first]
+    cells = cells[:WIDE]
+    (first,) = table.query(f"SELECT {', '.join(cells)} FROM {table.rows} LIMIT 1") or [
+        ()
+    ]
+    expected = ["".join(x.split()) for x in dialect.first[:WIDE]]
     if expected != ["".join((x or "").split()) for x in first]:  # a row would be lost
         raise ValueError(
             f"{table.path}: where the header ends cannot be told: write it in one line."
@@ -299,7 +307,8 @@ def lines_of(table: Any, options: Any, head: bytes, how: dict[str, str]) -> list
         raise ValueError(f"{table.path} is no text, and no table of a known kind.")
     if encoding not in (options.encoding, "utf-8"):
         table.notes.append(f"encoding {encoding}")
-    return [x or "" for (x,) in lines]
+    texts = [x or "" for (x,) in lines]
+    return texts[: max(20, len(texts) * LONGEST // (1 + sum(map(len, texts))))]
 
 
 def recode(table: Any, encoding: str, how: dict[str, str]) -> None:

@@ -24,7 +24,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from .dialect import GZIP, Dialect, as_text, rows_in
+from .dialect import GZIP, WIDE, Dialect, as_text, rows_in
 from .posterior import membership_function
 from .signs import LIMIT, MISSING, Numbers, is_number, literal, pattern
 
@@ -37,7 +37,7 @@ UNITED = "union_by_name = true"  # a folder's files need not have all columns
 SHEET = 100_000  # rows of what may be a sheet that ends with a sum
 TOTAL = re.compile(
     r"((grand |sub)?totals?|sum|summe|somme|soma|gesamt|insgesamt|overall|mean|average|"
-    r"mittelwert|moyenne|m[eé]dia|sd|std)\b",
+    r"mittelwert|moyenne|m[eé]dia)[^a-z]*",  # and no Total Recall
     re.I,
 )
 # What reads a file of another kind, in a line: by how its name ends and how it begins
@@ -159,19 +159,19 @@ class Table:
         """ValueError if a row at either end of a sheet is a sum, or says so."""
         known, backwards = np.isfinite(values), slice(None, None, -1)
         ends = (
-            ("begins", "", backwards, "LIMIT 5"),
+            ("begins", " and its like", backwards, "LIMIT 5"),
             ("ends", " and what is below", slice(None), f"OFFSET {len(known) - 5}"),
         )
+        fields = self.fields[:WIDE]
         for verb, rest, order, where in ends:
             refusal = f"{self.path} {verb} with {{}}: delete it{rest}."
             if ends_with_sum(values[known][order]):
                 raise ValueError(refusal.format("the sum of all others"))
-            taken = f"SELECT {', '.join(self.fields)} FROM {self.rows} {where}"
-            rows = self.query(taken)
+            rows = self.query(f"SELECT {', '.join(fields)} FROM {self.rows} {where}")
             rows = itertools.compress(rows, known[order][-5:][order])
-            for name, text in itertools.chain(*(zip(self.fields, x) for x in rows)):
+            for name, text in itertools.chain(*(zip(fields, x) for x in rows)):
                 same = f"{self.rows} WHERE {name} = {literal(text)}"
-                if TOTAL.match(text or "") and self.count(same) == 1:
+                if TOTAL.fullmatch(text or "") and self.count(same) == 1:
                     raise ValueError(refusal.format(f"a row '{text}'"))
 
     def count(self, rows: str) -> int:
@@ -188,6 +188,8 @@ class Table:
         function, values = membership_function(fit, True), fit.data.to_numpy()
         new = ["cluster", "probability", *(f"cluster {j}" for j in fit.clusters.index)]
         self.query("SET threads = 1")  # to save memory: rows come one after another
+        if len(self.fields) > 20 * WIDE:
+            self.query("SET memory_limit = '4GB'")  # of 2,048 rows at once
         makes = "CREATE TABLE membership AS"
         for piece in np.array_split(values, 1 + values.size // BLOCK):
             share = function(piece).astype(np.float32).round(6)

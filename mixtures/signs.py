@@ -99,8 +99,8 @@ def style_of(texts: list[str], decimal: str | None, thousands: str | None) -> St
         low, high = sorted(style.value(differ[0]) for style in styles)
         sign = "." if "." in differ[0] else ","
         raise ValueError(
-            f"'{differ[0]}' may be {low:.15g} or {high:.15g}: give --decimal {sign} or "
-            f"--thousands {sign}"
+            f"'{differ[0]}' may be {low:.15g} or {high:.15g}: --decimal {sign} or "
+            f"--thousands {sign} says which"
         )
     return styles[0]
 
@@ -196,19 +196,24 @@ class Numbers:
 
     def note_codes(self, rows: str, style: Style) -> None:
         """Note codes for missing values that the column has not, or that are two."""
+        absent = []
         for code in self.missing:
             held = f"SELECT 1 FROM ({rows}) WHERE {self.stands(code)} LIMIT 1"
-            if not self.table.query(held):
-                self.table.notes.append(f"no value of '{self.name}' is {code}")
+            absent += [] if self.table.query(held) else [code]
+        if absent:
+            self.table.notes.append(
+                f"no value of '{self.name}' is {' or '.join(absent)}"
+            )
         several = len(self.missing) > 1 and any(map(is_number, self.missing))
         if style.decimal == "," and several:
             self.table.notes.append(f"--missing means {' and '.join(self.missing)}")
 
     def note_style(self, numbers: list[str], style: Style) -> None:
         """Note how a number is read that is none to all, or of thousands to some."""
-        grouped = Style(",", ".").reads(numbers)
         odd = [x for x in numbers if as_float(x) != style.value(x)]
-        odd += [x for x in numbers if grouped and "." in x]
+        if self.table.dialect and self.table.dialect.separator != ",":
+            grouped = Style(",", ".").reads(numbers)
+            odd += [x for x in numbers if grouped and "." in x]
         for text in odd[:1]:
             self.table.notes.append(f"'{text}' is {style.value(text):.15g}")
 

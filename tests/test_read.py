@@ -142,7 +142,7 @@ def test_codes_that_the_column_has_not_are_said(read):
     text = lines("v,w\n", "{},-99", ["1", "-9", "x", "2.0"])
     assert not read(text, "v", "--missing=-9,x,2")[0].notes
     table, column = read(text, "v", "--missing", "x,-99,y")
-    assert table.notes == [f"no value of 'v' is {code}" for code in ("-99", "y")]
+    assert table.notes == ["no value of 'v' is -99 or y"]
     assert column.isna().sum() == 1
 
 
@@ -178,6 +178,7 @@ SHAPES = {
     "two ways": ("v,id\n20,13,10\n18,19,11\n", "v", "2 names .* 3 fields, .* in 2 ways"),
     "R or decimals": ("v\n1,20\n2,30\n", "v", "can be read in 2 ways"),
     "R, some rows, or decimals": ('"v","w"\n"a",20,13\n"b",21,14\n', "w", "in 2 ways"),
+    "far too many": (lines("v" + 39 * ",w" + "\n", "{}" + 49 * ",{i}", POINT), "v", "in no ways"),
     "too many": (ROWS + "1,2,3\n", "v", "3 fields instead of 2 in line 62: '1,2,3'"),
     "too few": (ROWS + "1\n", "v", "1 field instead of 2 in line 62"),
     "gap between blanks": (lines("a b v\n", "1 2 {}") + "1   3\n", "v", "2 fields instead of 3"),
@@ -192,7 +193,8 @@ SHAPES = {
     "mean below": (lines("g;v\n", "a;{}") + "Mittelwert;20,1\n", "v", "row 'Mittelwert': "),
     "sum alone below": (ROWS + f",{VALUES.sum():.1f}\n", "v", "ends with the sum of all others"),
     "sum above": (f"id,v\nAll,{VALUES.sum():.1f}\n" + ROWS[5:], "v", "begins with the sum"),
-    "total above": ("id,v\nTotal,7\n" + ROWS[5:], "v", "begins with a row 'Total': delete it\\."),
+    "total above": ("id,v\nTotal,7\n" + ROWS[5:], "v", "begins with a row 'Total': delete it"),
+    "a title": (ROWS + "Total Recall,x\n", "v", "'x' in column 'v' is no number"),
     "line ends": (ROWS.replace("\n", "\r\r\n"), "v", "where its lines end cannot be told"),
     "decimal commas, no header": (lines("", "{}"), "1", "may hold decimal commas"),
     "sorted thousands": (lines("g;v\n", "a;{}", [*map(str, range(1, 1500)), "1.500"]), "v", "may be 1.5 or 1500"),
@@ -304,6 +306,11 @@ def test_parquet_as_pandas_and_others_write_it(read, tmp_path):
         read(None, file="f.parquet")
     column = read(None, "w", "--missing", "-99.9", file="f.parquet")[1]
     assert column.isna().tolist() == [False] * 59 + [True]
+
+
+def test_very_many_columns(read):
+    text = lines("v" + 4_999 * ",w" + "\n", "{}" + 4_999 * ",1.234", POINT * 4)
+    assert read(text)[1].tolist() == [*VALUES] * 4
 
 
 def test_lines_of_json(read):
