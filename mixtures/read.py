@@ -135,7 +135,7 @@ class Table:
         values, name = numbers.values(), self.names[place]
         if self.dialect and 5 < values.size < SHEET:
             self.refuse_total(values)
-            self.note_joined(values.size)
+            self.note_lines(values.size)
         if self.dialect and self.dialect.units:
             unit = self.dialect.units[self.dialect.places[place][0]].strip("[]()")
             name += f" [{unit}]" * (unit not in ("", "-"))
@@ -177,11 +177,14 @@ class Table:
     def count(self, rows: str) -> int:
         return self.query(f"SELECT count(*) FROM {rows}")[0][0]
 
-    def note_joined(self, rows: int) -> None:
-        """Note how many lines quotes join to rows: a quote too many loses some."""
+    def note_lines(self, rows: int) -> None:
+        """Note what quotes join, as one too many does, and late rows with #."""
         lines = self.count(rows_in(self))
         if lines > rows:
             self.notes.append(f"quotes make {rows:,} rows of {lines:,} lines")
+        marked = self.count(f"{rows_in(self)} WHERE starts_with(line, '#')")
+        if marked and self.dialect and not self.dialect.comment:
+            self.notes.append(f"{marked:,} rows begin with #")
 
     def write(self, fit: Fit, path: Path) -> None:
         """Write the rows of the table with memberships as comma-separated values."""

@@ -308,6 +308,11 @@ def test_parquet_as_pandas_and_others_write_it(read, tmp_path):
     assert column.isna().tolist() == [False] * 59 + [True]
 
 
+def test_late_rows_that_look_like_comments_are_told(read):
+    table, column = read("v\n" + "1\n" * 1_000 + "#2\n", "v", "--missing", "#2")
+    assert table.notes == ["1 rows begin with #"] and column.isna().sum() == 1
+
+
 def test_very_many_columns(read):
     text = lines("v" + 4_999 * ",w" + "\n", "{}" + 4_999 * ",1.234", POINT * 4)
     assert read(text)[1].tolist() == [*VALUES] * 4
