@@ -322,13 +322,10 @@ def recode(table: Any, encoding: str, how: dict[str, str]) -> None:
         with reader(table.file, "rt", encoding=name, newline="") as text:
             with open(copy, "w", encoding="utf-8", newline="") as file:
                 shutil.copyfileobj(text, file)
-    except LookupError:
-        known = "give utf-8, cp1252 or another"
-        raise ValueError(f"--encoding {encoding} is not known: {known}.") from None
-    except UnicodeError:
-        raise ValueError(f"{table.path} is not {encoding}: give --encoding.") from None
-    except gzip.BadGzipFile:
-        raise ValueError(f"{table.path} is compressed: unpack it first.") from None
+    except (LookupError, UnicodeError, gzip.BadGzipFile):
+        raise ValueError(
+            f"{table.path} is not {encoding}: give --encoding, cp1252 for example."
+        ) from None
     table.file = copy
 
 

@@ -157,22 +157,18 @@ class Table:
 
     def refuse_total(self, values: np.ndarray) -> None:
         """ValueError if a row at either end of a sheet is a sum, or says so."""
-        known, backwards = np.isfinite(values), slice(None, None, -1)
-        ends = (
-            ("begins", " and its like", backwards, "LIMIT 5"),
-            ("ends", " and what is below", slice(None), f"OFFSET {len(known) - 5}"),
-        )
-        fields = self.fields[:WIDE]
-        for verb, rest, order, where in ends:
-            refusal = f"{self.path} {verb} with {{}}: delete it{rest}."
-            if ends_with_sum(values[known][order]):
-                raise ValueError(refusal.format("the sum of all others"))
-            rows = self.query(f"SELECT {', '.join(fields)} FROM {self.rows} {where}")
-            rows = itertools.compress(rows, known[order][-5:][order])
-            for name, text in itertools.chain(*(zip(fields, x) for x in rows)):
-                same = f"{self.rows} WHERE {name} = {literal(text)}"
-                if TOTAL.fullmatch(text or "") and self.count(same) == 1:
-                    raise ValueError(refusal.format(f"a row '{text}'"))
+        refusal = f"{self.path} begins or ends with {{}}: delete it and its like."
+        known = np.isfinite(values)
+        if ends_with_sum(values[known]) or ends_with_sum(values[known][::-1]):
+            raise ValueError(refusal.format("the sum of all others"))
+        taken = f"SELECT {', '.join(self.fields[:WIDE])} FROM {self.rows}"
+        rows = self.query(f"{taken} LIMIT 5")
+        rows += self.query(f"{taken} OFFSET {len(known) - 5}")
+        rows = itertools.compress(rows, [*known[:5], *known[-5:]])
+        for name, text in itertools.chain(*(zip(self.fields, x) for x in rows)):
+            same = f"{self.rows} WHERE {name} = {literal(text)}"
+            if TOTAL.fullmatch(text or "") and self.count(same) == 1:
+                raise ValueError(refusal.format(f"a row '{text}'"))
 
     def count(self, rows: str) -> int:
         return self.query(f"SELECT count(*) FROM {rows}")[0][0]

@@ -100,7 +100,7 @@ def style_of(texts: list[str], decimal: str | None, thousands: str | None) -> St
         sign = "." if "." in differ[0] else ","
         raise ValueError(
             f"'{differ[0]}' may be {low:.15g} or {high:.15g}: --decimal {sign} or "
-            f"--thousands {sign} says which"
+            f"--thousands {sign} says which."
         )
     return styles[0]
 
@@ -162,7 +162,7 @@ class Numbers:
     def values(self) -> np.ndarray:
         """The numbers in the file's order. Raises ValueError about text among them."""
         table, texts = self.table, self.first_texts() if self.is_text else []
-        style = self.style_of(texts)
+        style = style_of(texts, self.decimal, self.thousands)
         while True:
             rows = self.sql(style)
             values = table.query(f"SELECT v FROM ({rows})", "fetchnumpy")["v"]
@@ -176,7 +176,7 @@ class Numbers:
                 "WHERE isinf(v) GROUP BY t ORDER BY i LIMIT 1000"
             )
             texts += [x for x, _ in strange]
-            better = self.style_of(texts)
+            better = style_of(texts, self.decimal, self.thousands)
             if better == style:
                 raise ValueError(self.complaint(strange, total, values))
             style = better
@@ -231,13 +231,6 @@ class Numbers:
         with_digits = f"regexp_matches({self.x}, '[0-9]') AND {condition}"
         rows = f"FROM {self.table.rows} WHERE {with_digits} LIMIT 1000"
         return [x for (x,) in self.table.query(f"SELECT trim({self.x}) {rows}")]
-
-    def style_of(self, texts: list[str]) -> Style:
-        try:
-            return style_of(texts, self.decimal, self.thousands)
-        except ValueError as error:
-            path = self.table.path
-            raise ValueError(f"{path}, column '{self.name}': {error}.") from None
 
     def complaint(self, strange: list[tuple], total: int, values: np.ndarray) -> str:
         """What to do with text among numbers; strange : texts with their first rows."""

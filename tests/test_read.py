@@ -192,8 +192,8 @@ SHAPES = {
     "sum and source below": (ROWS + "Grand total,1201.3\n,\nSource,\n", "v", "'Grand total': "),
     "mean below": (lines("g;v\n", "a;{}") + "Mittelwert;20,1\n", "v", "row 'Mittelwert': "),
     "sum alone below": (ROWS + f",{VALUES.sum():.1f}\n", "v", "ends with the sum of all others"),
-    "sum above": (f"id,v\nAll,{VALUES.sum():.1f}\n" + ROWS[5:], "v", "begins with the sum"),
-    "total above": ("id,v\nTotal,7\n" + ROWS[5:], "v", "begins with a row 'Total': delete it"),
+    "sum above": (f"id,v\nAll,{VALUES.sum():.1f}\n" + ROWS[5:], "v", "ends with the sum"),
+    "total above": ("id,v\nTotal,7\n" + ROWS[5:], "v", "ends with a row 'Total': delete it"),
     "a title": (ROWS + "Total Recall,x\n", "v", "'x' in column 'v' is no number"),
     "line ends": (ROWS.replace("\n", "\r\r\n"), "v", "where its lines end cannot be told"),
     "decimal commas, no header": (lines("", "{}"), "1", "may hold decimal commas"),
@@ -249,8 +249,8 @@ def test_options_say_what_would_be_guessed(read):
 ENCODINGS = {"mac-roman": "", "utf-16-le": "", "L1": "", "ascii": "f.csv is not UTF-8"}
 ENCODINGS |= {
     "utf-7": "f.csv is not utf-7",
-    "x": "x is not known",
-    "hex": "hex is not known",
+    "x": "f.csv is not x",
+    "hex": "f.csv is not hex",
 }
 
 
