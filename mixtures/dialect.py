@@ -214,10 +214,7 @@ def dialect_of(lines: list[str], options: Any, column: str) -> Dialect:
     dialect.skip = [*table, table[-1] + 1][first]
     dialect.first = [*rows, []][first]
     below = lines[table[first - 1] + 1 if first else table[0] :]
-    marked = [line for line in below if line.startswith("#")]
-    dialect.comment = options.comment or "#" * bool(marked)
-    if not options.comment:
-        refuse_marked_rows(marked, dialect)
+    dialect.comment = options.comment or comment_in(below, dialect)
     return dialect
 
 
@@ -238,14 +235,16 @@ def refuse_decimal_commas(rows: list[list[str]], fields: int) -> None:
             )
 
 
-def refuse_marked_rows(lines: list[str], dialect: Dialect) -> None:
-    """ValueError if lines that begin with # may be rows."""
+def comment_in(lines: list[str], dialect: Dialect) -> str:
+    """The sign # if lines begin with it. Raises ValueError if they may be rows."""
+    lines = [line for line in lines if line.startswith("#")]
     for line, row in zip(lines, rows_of(lines, dialect.separator)):
         if len(row) == dialect.fields > 1 or ERROR.match(line):
             raise ValueError(
                 f"'{line}' may be a row or a comment: give --comment # to leave all "
                 "lines out that begin so, or another sign if they are rows."
             )
+    return "#" * bool(lines)
 
 
 def as_text(table: Any, options: Any, head: bytes) -> Any:
