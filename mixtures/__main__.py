@@ -61,7 +61,7 @@ def how_written(parser: argparse.ArgumentParser) -> None:
     add("--sep", metavar="SIGN", help='between columns; "tab", or " " for any blanks')
     add("--decimal", choices=".,", metavar="SIGN", help="of fractions: . or ,")
     add("--thousands", metavar="SIGN", help="between thousands")
-    add("--encoding", help="utf-8, utf-16 or latin-1")
+    add("--encoding", help="utf-8, latin-1, cp1252, utf-16, ...")
     add("--missing", default="", metavar="-999,NA", help="what stands for no value")
     add("--comment", metavar="SIGN", help="that starts lines to leave out; default: #")
     add("--no-header", action="store_true", help="the first line holds values")
@@ -81,16 +81,17 @@ def fitted(options: argparse.Namespace) -> Fit:
     import matplotlib
     import numpy
 
+    from .files import refuse_folder
     from .fitting import fit
-    from .read import open_table, refuse_folder
+    from .read import open_table
 
     matplotlib.use("agg")
     table = open_table(options)
     column = table.column(options)
     refuse_folder(options.out, options.file)
-    if table.said and not options.quiet:
-        said = "; ".join(table.said)
-        print(f"mixtures: {table.path}: {said}.", file=sys.stderr)
+    if table.notes and not options.quiet:
+        notes = "; ".join(table.notes)
+        print(f"mixtures: {table.path}: {notes}.", file=sys.stderr)
     result = fit(
         column,
         options.clusters,
@@ -111,6 +112,14 @@ def fitted(options: argparse.Namespace) -> Fit:
     return result
 
 
+def show(text: str) -> None:
+    """Print, if somebody reads: as `head` ends, the status still tells of the fit."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # what is left would be tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(given: list[str] | None = None) -> int:
     """Exit status 0: trusted; 3: not; 2: cannot be fitted; 130: interrupted."""
     options = arguments(given)  # before anything is imported that takes time
@@ -121,16 +130,16 @@ def main(given: list[str] | None = None) -> int:
             warnings.simplefilter("ignore")
             result = fitted(options)
     except (ValueError, OSError) as error:
-        named = f"{getattr(error, 'filename', '')}: {getattr(error, 'strerror', '')}."
-        said = named if getattr(error, "filename", None) else str(error)
-        print(f"mixtures: {in_options(said, options.column)}", file=sys.stderr)
+        text = str(error)
+        if isinstance(error, OSError) and error.filename:
+            text = f"{error.filename}: {error.strerror}."
+        print(f"mixtures: {in_options(text, options.column)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("mixtures: interrupted with nothing to keep yet.", file=sys.stderr)
         return 130
-    print(result.verdict if options.quiet else result)
-    if not options.quiet:
-        print(f"See {options.out / 'report.html'}.")
+    text = f"{result}\nSee {options.out / 'report.html'}."
+    show(result.verdict if options.quiet else text)
     return 130 if result.interrupted else 0 if result.trusted else 3
 
 

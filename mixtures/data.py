@@ -129,6 +129,7 @@ def at_most(places, most):
     """At most so many places of (3, places), or up to twice as many if they are exact.
 
     Half of the budget goes by the number of points and half by the stretch of values.
+    A hundredth of it at either end is for single ones: codes for missing values.
     """
     places = places[:, np.argsort(places[1], kind="stable")]
     same = np.cumsum(np.diff(places[1], prepend=places[1, :1]) > 0)
@@ -140,7 +141,11 @@ def at_most(places, most):
     low, center, high = np.interp([0.1, 0.5, 0.9], share, mean)
     stretch = stretched(mean, center, spread_of(low, high, np.ptp(mean)))
     stretch = (stretch - stretch[0]) / (stretch[-1] - stretch[0])
-    return pooled(places, np.floor(most * (1 - 1e-9) * (share + stretch) / 2))
+    ends = most // 100
+    labels = np.floor((most - 2 * ends) * (1 - 1e-9) * (share + stretch) / 2)
+    first = np.diff(labels, prepend=-1) > 0
+    first[: ends + 1] = first[len(first) - ends :] = True
+    return pooled(places, first.cumsum())
 
 
 def exact_places(values, counts):
@@ -381,7 +386,7 @@ def partitions(data):
 
 def _one_block(block, most, blocks):
     """The `Tally` as a block of a Dask array of objects."""
-    if block.dtype.kind not in "iuf" or np.ma.isMaskedArray(block):
+    if block.dtype.kind != "f" or np.ma.isMaskedArray(block):
         block = checked_values(block)
     return np.array([tally_of(block, most, blocks), None], dtype=object)[:1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import json
+import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -204,3 +205,16 @@ def save(fit: Fit, folder: Any, frame: Any = None) -> None:
         old.mkdir()
         write(fit, new, frame)
         replace(folder, new, old)
+
+
+def refuse_folder(folder: Path, file: Path) -> None:
+    """ValueError if a folder can be neither made nor written, before time is spent."""
+    folder = folder.absolute()
+    parent = next(path for path in (folder, *folder.parents) if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ValueError(f"{folder} cannot be written: give another folder as --out.")
+    held = folder.exists() and any(folder.iterdir())
+    if held and not is_ours(folder / "fit.json"):
+        raise ValueError(f"{folder} holds other files: give another folder as --out.")
+    if file.absolute() in [folder / name for name in NAMES]:
+        raise ValueError(f"{file} would be replaced: give another folder as --out.")

@@ -187,8 +187,7 @@ def density_table(values: np.ndarray, draws: xr.Dataset) -> pd.DataFrame:
     """The density at values, (n,), and that of each cluster, with their intervals."""
     tables = []
     for piece in np.array_split(values, 1 + values.size // 300):  # to save memory
-        curves = np.exp(log_components(piece, draws).values)
-        curves = curves.reshape(-1, *curves.shape[2:])
+        curves = np.concatenate(np.exp(log_components(piece, draws).values))
         table = with_interval("density", curves.sum(axis=1))
         for j in range(curves.shape[1]):
             table |= with_interval(f"cluster {j}", curves[:, j])

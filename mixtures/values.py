@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 TOO_LARGE = "The values of data are too large for a computer: rescale them."
+EQUAL = (
+    "Different whole numbers of data are equal in the 16 digits that a computer "
+    "reckons with: first subtract the smallest from all."
+)
 NUMBERS = "integer", "floating", "mixed-integer-float", "decimal", "empty"
 TEXT = "string", "bytes", "categorical", "mixed", "mixed-integer"
 BEYOND_LIMIT = (
@@ -155,15 +160,16 @@ def refuse_text(series: pd.Series, kind: str) -> None:
     raise ValueError(f"{is_text}, which is no number: mend {advice}.")
 
 
-def refuse_equal(series: pd.Series, values: np.ndarray) -> None:
+def refuse_equal(data: Any, series: pd.Series, values: np.ndarray) -> None:
     """ValueError if different whole numbers have become equal floats."""
-    values = values[~np.isnan(values)]
-    large = values.size and np.abs(values).max() > 2**53
-    refuse(
-        large and len(np.unique(values)) < series.nunique(),
-        "Different whole numbers of data are equal in the 16 digits that a computer "
-        "reckons with: first subtract the smallest from all.",
-    )
+    if np.nanmax(np.abs(values), initial=0) < 2**53:
+        return
+    whole = series.dropna()
+    if series.dtype.kind == "f":  # as pandas has them beside what is missing
+        ways = (getattr(data, x, None) for x in ("to_pylist", "to_list", "tolist"))
+        items = next(filter(None, ways), lambda: data)()
+        whole = pd.Series([x for x in items if isinstance(x, Integral)], dtype=object)
+    refuse(whole.astype(float).nunique() < whole.nunique(), EQUAL)
 
 
 def refuse_other_order(one: Any, other: Any, what: str) -> None:
@@ -195,8 +201,7 @@ def checked_values(data: Any) -> np.ndarray:
         values = series.to_numpy(dtype=float, na_value=np.nan)
     except OverflowError:  # whole numbers of any length
         raise ValueError(TOO_LARGE) from None
-    if kind == "integer":
-        refuse_equal(series, values)
+    refuse_equal(data, series, values)
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         i = infinite[0]

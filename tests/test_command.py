@@ -173,6 +173,15 @@ def test_rows_of_many_blocks_are_written_in_order(asked):
     assert rows["cluster"].isna().equals(~known)
 
 
+def test_nobody_has_to_read_to_the_end(asked, monkeypatch):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert main(["two.csv", "length"]) == 0
+    assert Path("result/report.html").exists()
+
+
 def test_help_is_fast_and_tells_defaults_and_statuses(capsys):
     for option in ("--help", "--version"):
         with pytest.raises(SystemExit) as status:

@@ -93,6 +93,7 @@ def test_partitions_have_their_numbers_though_others_are_empty():
         (da.ones(9), ValueError, "All values of data are 1"),
         (da.ones(9, dtype=bool), ValueError, "not numbers but boolean"),
         (da.from_array(np.array(["1", "3%"])), ValueError, r"data\[1\] is '3%'"),
+        (da.from_array(np.array([2**60, 2**60 + 1])), ValueError, "16 digits"),
         (da.from_array(np.array([1, None], object), 2), ValueError, "1 in partition 0"),
         (da.ones(9).map_blocks(int, dtype=int), TypeError, "only .* arrays"),
         (da.ones(9).map_blocks(lambda x: [][9], dtype=int), RuntimeError, "IndexError"),

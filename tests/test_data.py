@@ -168,6 +168,9 @@ REFUSED = {
     "intervals": (pd.interval_range(0, 3), "but interval: take their middles"),
     "times": (pd.to_timedelta([1, 2], unit="s"), r"but timedelta64: take pd\."),
     "equal as floats": (np.array([2**63, 2**63 + 1], "u8"), "16 digits .* subtract"),
+    "equal beside missing": ([2**60, 2**60 + 1, None], "16 digits .* subtract"),
+    "equal beside a mask": (np.ma.array([2**60, 2**60 + 1, 7], mask=[0, 0, 1]), "16 digits"),
+    "equal at the limit": ([2**53, 2**53 + 1, 3], "16 digits"),
     "of any length": ([10**20, 10**20 + 1, None], "16 digits .* subtract"),
     "NaN": ([1, np.nan, 3], r"data\[1\] is missing \(1 such in all\)"),
     "None": ([1, 2, None], r"data\[2\] is missing"),
@@ -395,7 +398,7 @@ def test_places_are_neighbors_and_keep_the_sums(name):
     stretched = np.arcsinh((values - center) / (high - low) * 2)
     stretch = (stretched[last] - stretched[first]) / np.ptp(stretched)
     share = np.where(stretch > 1e-4, count / len(values), 0)
-    assert (share + stretch).max() < 3.2 / most
+    assert (share + stretch).max() < 3.5 / most  # but for single ones at the ends
 
 
 def test_a_narrow_group_far_out_keeps_places_of_its_own():

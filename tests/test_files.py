@@ -166,6 +166,13 @@ def test_a_folder_of_others_is_refused(tmp_path):
     assert [x.name for x in tmp_path.iterdir()] == ["clusters.csv"]
 
 
+def test_no_values_have_empty_tables():
+    fit = made(*KNOWN)
+    for table in (fit.density([]), fit.membership([]), fit.together([])):
+        assert len(table) == 0
+    assert list(fit.density([])) == list(fit.density([1.0]))
+
+
 def test_rows_in_another_order_are_refused(tmp_path):
     column = pd.Series(TWO, name="v")
     with pytest.raises(ValueError, match="frame has the rows of data in another order"):

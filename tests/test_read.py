@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import os
+import threading
 
 import numpy as np
 import pandas as pd
@@ -69,31 +71,34 @@ DIALECTS = {
     "a hint to Excel": (lines("sep=;\nid;v\n", "{i};{}"), ["by ';'"]),
     "units": (lines("v,id\nmm,-\n", "{},{i}", POINT), ["units below"]),
     "units and commas": (lines("id;v\n-;[mm]\n", "{i};{}"), ["units below"]),
-    "quoted": (lines('v,note\n', '"{}","a\nb, {i}"', POINT), []),
+    "quoted": (lines('v,note\n', '"{}","a\nb, {i}"', POINT), ["60 rows of 120 lines"]),
     "quoted commas": (lines('v,note\n', '"{}",x'), [f"'{COMMA[0]}' is"]),
     "of Windows": (lines("v,id\n", "{},{i}", POINT).replace("\n", "\r\n"), []),
     "of old computers": (lines("v,id\n", "{},{i}", POINT).replace("\n", "\r"), []),
     "blank lines first": (lines("\n\nv,id\n", "{},{i}", POINT), []),
-    "Latin": (lines("Länge,v\n", "{i},{}", POINT).encode("latin-1"), ["latin-1"]),
+    "no text of Windows": (lines("L\x81nge,v\n", "{i},{}", POINT).encode("latin-1"), ["latin-1"]),
+    "Windows": (lines("“Länge”,v\n", "{i},{}", POINT).encode("cp1252"), ["cp1252"]),
+    "big-endian": (lines("\ufeffv\n", "{}", POINT).encode("utf-16-be"), ["utf-16"]),
     "UTF-16": (lines("Länge,v\n", "{i},{}", POINT).encode("utf-16"), ["utf-16"]),
     "byte order mark": (lines("\ufeffv,id\n", "{},{i}", POINT), []),
     "explicit signs": (lines("v,id\n", "+{},{i}", POINT), []),
+    "hard blanks": (lines("v,id\n", "\u00a0{}\u202f,{i}", POINT), []),
     "packed": (gzip.compress(lines("id;v\n", "{i};{}").encode()), ["by ';'"]),
-    "packed Latin": (gzip.compress(lines("ä;v\n", "{i};{}").encode("cp1252")), ["latin"]),
+    "packed Latin": (gzip.compress(lines("ä;v\n", "{i};{}").encode("cp1252")), ["cp1252"]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_every_dialect_gives_the_same_numbers_and_says_what_was_guessed(read, name):
-    text, said = DIALECTS[name]
-    table, column = read(text, "1" if "no header" in said else "v")
+    text, notes = DIALECTS[name]
+    table, column = read(text, "1" if "no header" in notes else "v")
     expected = np.r_[VALUES[:-1], 20] if name == "some without" else VALUES
     np.testing.assert_array_equal(column, expected)
     assert column.name == (
         "v [mm]" if "units" in name else table.names[0] if "alone" in name else "v"
     )
-    assert all(x in "; ".join(table.said) for x in said)
-    assert bool(said) == bool(table.said)
+    assert all(x in "; ".join(table.notes) for x in notes)
+    assert bool(notes) == bool(table.notes)
 
 
 SIGNS = {
@@ -106,6 +111,7 @@ SIGNS = {
     "three decimals": (["1.550", "2.000"], [], [1.55, 2]),
     "blanks": (["1 550", "900", "12\u00a0000,5"], [], [1550, 900, 12_000.5]),
     "narrow blanks": (["1\u202f234.5", "900"], [], [1234.5, 900]),
+    "of India": (["12,34,567.8", "900", "1,00,000"], [], [1_234_567.8, 900, 100_000]),
     "apostrophes": (["1'550", "900", "1’234.5"], [], [1550, 900, 1234.5]),
     "zero": (["0,123", "1,456"], [], [0.123, 1.456]),
     "exponents": (["1,5E-3", "2e5"], [], [0.0015, 2e5]),
@@ -119,12 +125,25 @@ def test_signs_between_digits(read, name):
     assert read(lines("id;v\n", "{i};{}", texts), "v", *given)[1].tolist() == expected
 
 
+def test_what_may_be_thousands_is_told(read):
+    table = read(lines("id;v\n", "{i};{}", ["1.550", "2.000"]))[0]
+    assert table.notes[1:] == ["'1.550' is 1.55"]
+
+
 def test_missing_values_are_those_that_are_usual_or_given(read):
     usual = ["NA", "n/a", "#N/A", "NULL", ".", "-", "", '""', "nan"]
     texts = ["1.5", *usual, "-999", "-999.0", "timeout", "2.5"]
     text = lines("id,v\n", "{i},{}", texts)
     column = read(text, "v", "--missing", "-999,timeout")[1]
     np.testing.assert_array_equal(column, [1.5, *12 * [np.nan], 2.5])
+
+
+def test_codes_that_the_column_has_not_are_said(read):
+    text = lines("v,w\n", "{},-99", ["1", "-9", "x", "2.0"])
+    assert not read(text, "v", "--missing=-9,x,2")[0].notes
+    table, column = read(text, "v", "--missing", "x,-99,y")
+    assert table.notes == ["no value of 'v' is -99 or y"]
+    assert column.isna().sum() == 1
 
 
 CENSORED = ["line 2: '<0.5' in column 'v' is beyond a limit, not missing"]
@@ -142,15 +161,16 @@ REFUSED = {
     "money": (["$5.00", "6"], ["line 2: '$5.00'", "no number (1 such)"]),
     "date": (["2020-01-01", "2020-01-02"], ["'2020-01-01'", "nor is another"]),
     "minus of print": (["1", "−5"], ["'−5'", "no number (1 such)"]),
+    "not seen": (["1", "\u200b5"], ["'\\u200b5'"]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_number_is_refused(read, name):
-    texts, said = REFUSED[name]
+    texts, parts = REFUSED[name]
     with pytest.raises(ValueError) as refusal:
         read(lines("id;v\n", "{i};{}", texts))
-    assert all(part in str(refusal.value) for part in said), refusal.value
+    assert all(part in str(refusal.value) for part in parts), refusal.value
 
 
 ROWS = lines("id,v\n", "{i},{}", POINT)
@@ -158,6 +178,7 @@ SHAPES = {
     "two ways": ("v,id\n20,13,10\n18,19,11\n", "v", "2 names .* 3 fields, .* in 2 ways"),
     "R or decimals": ("v\n1,20\n2,30\n", "v", "can be read in 2 ways"),
     "R, some rows, or decimals": ('"v","w"\n"a",20,13\n"b",21,14\n', "w", "in 2 ways"),
+    "far too many": (lines("v" + 39 * ",w" + "\n", "{}" + 49 * ",{i}", POINT), "v", "in no ways"),
     "too many": (ROWS + "1,2,3\n", "v", "3 fields instead of 2 in line 62: '1,2,3'"),
     "too few": (ROWS + "1\n", "v", "1 field instead of 2 in line 62"),
     "gap between blanks": (lines("a b v\n", "1 2 {}") + "1   3\n", "v", "2 fields instead of 3"),
@@ -170,6 +191,11 @@ SHAPES = {
     "sum below": (ROWS + "Sum,1201.3\n", "v", "row 'Sum': delete it"),
     "sum and source below": (ROWS + "Grand total,1201.3\n,\nSource,\n", "v", "'Grand total': "),
     "mean below": (lines("g;v\n", "a;{}") + "Mittelwert;20,1\n", "v", "row 'Mittelwert': "),
+    "sum alone below": (ROWS + f",{VALUES.sum():.1f}\n", "v", "ends with the sum of all others"),
+    "sum above": (f"id,v\nAll,{VALUES.sum():.1f}\n" + ROWS[5:], "v", "ends with the sum"),
+    "total above": ("id,v\nTotal,7\n" + ROWS[5:], "v", "ends with a row 'Total': delete it"),
+    "a title": (ROWS + "Total Recall,x\n", "v", "'x' in column 'v' is no number"),
+    "line ends": (ROWS.replace("\n", "\r\r\n"), "v", "where its lines end cannot be told"),
     "decimal commas, no header": (lines("", "{}"), "1", "may hold decimal commas"),
     "sorted thousands": (lines("g;v\n", "a;{}", [*map(str, range(1, 1500)), "1.500"]), "v", "may be 1.5 or 1500"),
     "errors of a sheet": (lines("r,v\n", "#DIV/0!,{}", POINT) + "1,2\n", "v", "a row or a comment"),
@@ -178,11 +204,11 @@ SHAPES = {
     "header after #": (lines("#chrom\tpos\tv\n", "chr1\t{i}\t{}", POINT), "v", "--comment !"),
     "title above": (lines("Report,,\na,b,v\n", "x,{i},{}", POINT), "v", "Line 2 has it"),
     "limit for a name": (lines("", "{}", ["<0.5", *POINT]), "1", "--no-header if it is a value"),
-    "big-endian": ("\ufeffv\n1\n2\n".encode("utf-16-be"), "v", "big-endian order"),
+    "equal as floats": ("v\n" + "9007199254740992\n9007199254740993\n", "v", "16 digits"),
     "empty": ("", "v", "there is no row"),
     "no text": ("\0\1\2" * 50, "v", "is no text"),
     "Latin later": (ROWS.encode() * 2000 + b"\xe9", "v", "1 field instead of 2 in line 122001"),
-    "bz2": (b"BZh9", "v", "bzcat .*f.csv | mixtures - v"),
+    "bz2": (b"BZh9", "v", r"bzcat .*f.csv \| mixtures - v"),
     "FITS": (b"SIMPLE  = ", "v", r"Table.read\('.*'\)\['v'\]\), Table of astropy"),
 }  # fmt: skip
 
@@ -194,8 +220,8 @@ def test_whole_numbers_that_r_writes(read):
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_what_is_no_table_or_no_column_is_refused(read, name):
-    text, column, said = SHAPES[name]
-    with pytest.raises(ValueError, match=said):
+    text, column, refusal = SHAPES[name]
+    with pytest.raises(ValueError, match=refusal):
         read(text, column)
 
 
@@ -209,15 +235,36 @@ def test_options_say_what_would_be_guessed(read):
     table, column = read(
         text, "2", *"--sep ; --decimal . --comment ! --no-header".split()
     )
-    assert column.tolist() == [1.5, *VALUES] and not table.said
+    assert column.tolist() == [1.5, *VALUES] and not table.notes
     assert read(lines("2019,2020\n", "{i},{}", POINT), "2020")[1].tolist() == [*VALUES]
     text = lines("", "{i},{}", POINT)
     table, column = read(text, "2")
     assert column.tolist() == [*VALUES]
-    assert table.said == ["no header, so columns go by number"]
+    assert table.notes == ["no header, so columns go by number"]
     text = "v\n1,5 é\n".encode("latin-1")
     with pytest.raises(ValueError, match="'1,5 é'"):
         read(text, "v", "--sep", "tab", "--encoding", "latin-1")
+
+
+ENCODINGS = {"mac-roman": "", "utf-16-le": "", "L1": "", "ascii": "f.csv is not UTF-8"}
+ENCODINGS |= {
+    "utf-7": "f.csv is not utf-7",
+    "x": "f.csv is not x",
+    "hex": "f.csv is not hex",
+}
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_encodings_that_are_given(read, name):
+    refusal = ENCODINGS[name]
+    text = lines("Länge,v\n", "{i},{}", POINT).encode("cp1252" if refusal else name)
+    for content in (text, gzip.compress(text)):
+        if refusal:
+            with pytest.raises(ValueError, match=f"{refusal}: give "):
+                read(content, "v", "--encoding", name)
+        else:
+            column = read(content, "v", "--encoding", name)[1]
+            assert column.tolist() == [*VALUES]
 
 
 MASKED = pa.table({
@@ -236,7 +283,7 @@ def test_columns_that_know_their_types(read, tmp_path, kind):
         np.testing.assert_allclose(
             column, [*VALUES, np.nan], atol=0.0051 * (name == "d")
         )
-        assert ("'v.mask' says what is missing" in table.said) == (name == "v")
+        assert ("'v.mask' says what is missing" in table.notes) == (name == "v")
     with pytest.raises(ValueError, match="'flag' holds BOOLEAN, no numbers"):
         read(None, "flag", file=f"f.{kind}")
 
@@ -252,6 +299,23 @@ def test_parquet_as_pandas_and_others_write_it(read, tmp_path):
     with pytest.raises(ValueError, match="2 columns 'v': give the number of one"):
         read(None, file="twice.parquet")
     assert read(None, "2", file="twice.parquet")[1].tolist() == [2, 3]
+    wide = pa.array(POINT).cast(pa.decimal256(50, 10))
+    single = np.r_[VALUES[:-1], -99.9].astype("f4")
+    parquet.write_table(pa.table({"v": wide, "w": single}), tmp_path / "f.parquet")
+    with pytest.raises(ValueError, match="holds DECIMAL of more than 38 digits"):
+        read(None, file="f.parquet")
+    column = read(None, "w", "--missing", "-99.9", file="f.parquet")[1]
+    assert column.isna().tolist() == [False] * 59 + [True]
+
+
+def test_late_rows_that_look_like_comments_are_told(read):
+    table, column = read("v\n" + "1\n" * 1_000 + "#2\n", "v", "--missing", "#2")
+    assert table.notes == ["1 rows begin with #"] and column.isna().sum() == 1
+
+
+def test_very_many_columns(read):
+    text = lines("v" + 4_999 * ",w" + "\n", "{}" + 4_999 * ",1.234", POINT * 4)
+    assert read(text)[1].tolist() == [*VALUES] * 4
 
 
 def test_lines_of_json(read):
@@ -261,18 +325,37 @@ def test_lines_of_json(read):
     text = '{"v": 1.5}\n{"v": "bad"}\n{"v": null}\n'
     with pytest.raises(ValueError, match="row 2: 'bad'"):
         read(text, file="f.jsonl")
+    late = lines("", '{{"v": {}}}', ["7"] * 21_000 + ["1.5"])
+    assert read(late, file="f.jsonl")[1].iloc[-1] == 1.5
 
 
 def test_a_sheet_of_a_workbook(read, tmp_path):
     pytest.importorskip("openpyxl")
-    frame = pd.DataFrame({"v": VALUES, "note": "a, b"})
+    frame = pd.DataFrame({"#": "#a", "v": VALUES, "note": "a, b"})
     with pd.ExcelWriter(tmp_path / "f.xlsx") as book:
         frame.to_excel(book, sheet_name="first", index=False)
         frame.assign(v=2 * VALUES).to_excel(book, sheet_name="other", index=False)
     table, column = read(None, file="f.xlsx")
-    assert column.tolist() == [*VALUES] and table.said == ["sheet 'first' of 2"]
+    assert column.tolist() == [*VALUES] and table.notes == ["sheet 'first' of 2"]
     column = read(None, "v", "--sheet", "other", file="f.xlsx")[1]
     assert column.tolist() == [*2 * VALUES]
+    with pytest.raises(ValueError, match="f.xlsx: .*'third' not found"):
+        read(None, "v", "--sheet", "third", file="f.xlsx")
+
+
+def test_files_of_a_wrong_name_are_read_or_refused(read, tmp_path):
+    frame = pd.DataFrame({"v": VALUES})
+    frame.to_excel(tmp_path / "f.xlsx", index=False)
+    frame.to_parquet(tmp_path / "f.parquet")
+    frame.to_feather(tmp_path / "f.feather")
+    for kind in ("xlsx", "parquet", "feather"):
+        content = (tmp_path / f"f.{kind}").read_bytes()
+        assert read(content)[1].tolist() == [*VALUES]
+        with pytest.raises(ValueError, match=f"gunzip -c .*f.{kind}.gz "):
+            read(gzip.compress(content), file=f"f.{kind}.gz")
+        for torn in (ROWS, b"PK\3\4" + content[8:2000]):
+            with pytest.raises(ValueError, match=f"is no .{kind} file.*as .csv"):
+                read(torn, file=f"f.{kind}")
 
 
 def test_a_header_of_positions_is_a_header(read):
@@ -280,7 +363,7 @@ def test_a_header_of_positions_is_a_header(read):
         text = lines(f",{first},{first + 1}\n", "{i},{},7", POINT)
         table, column = read(text, str(first))
         assert column.tolist() == [*VALUES]
-        assert table.said == [f"column {first} is the one with this header"]
+        assert table.notes == [f"column {first} is the one with this header"]
 
 
 def test_names_of_files_are_no_patterns(read, tmp_path):
@@ -288,22 +371,22 @@ def test_names_of_files_are_no_patterns(read, tmp_path):
     assert read(ROWS, file="f[1].csv")[1].tolist() == [*VALUES]
 
 
-def test_late_decimals_of_json_keep_their_digits(read):
-    text = lines("", '{{"v": {}}}', ["7"] * 21_000 + ["1.5"])
-    assert read(text, file="f.jsonl")[1].iloc[-1] == 1.5
+def test_a_compressed_file_that_is_torn_is_refused(read):
+    packed = gzip.compress((ROWS * 100).encode())
+    for file in ("f.csv.gz", "f.jsonl.gz"):
+        for content in (packed[:-9], packed[:99]):
+            with pytest.raises(ValueError, match=f"{file} is not whole"):
+                read(content, file=file)
 
 
-def test_a_code_is_missing_in_single_precision_too(read, tmp_path):
-    table = pa.table({"v": pa.array([1.5, -99.9], pa.float32())})
-    parquet.write_table(table, tmp_path / "f.parquet")
-    column = read(None, "v", "--missing", "-99.9", file="f.parquet")[1]
-    np.testing.assert_array_equal(column, [1.5, np.nan])
-
-
-def test_standard_input(read, monkeypatch):
+def test_what_can_be_read_only_once(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(ROWS.encode())))
-    options = arguments(["-", "v"])
-    assert open_table(options).column(options).tolist() == [*VALUES]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_text, args=[ROWS], daemon=True).start()
+    for file in ("-", str(pipe)):
+        options = arguments([file, "v"])
+        assert open_table(options).column(options).tolist() == [*VALUES]
 
 
 def test_logarithms(read):

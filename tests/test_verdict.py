@@ -174,6 +174,10 @@ CODES = {
         ["-99 occurs 5 times", "999 occurs 4 times"],
     ),
     "of many": (np.r_[groups((50, 3, 250_000)), [-999] * 9], ["-999 occurs 9 times"]),
+    "in a row of many": (
+        np.r_[groups((20, 5, 3_000)), [97] * 5, [98] * 6, [99] * 7],
+        ["97 occurs 5 times", "98 occurs 6 times", "99 occurs 7 times"],
+    ),
     "in a row": (
         np.r_[rng().integers(1, 6, 300), [-9] * 5, [-8] * 2],
         ["-9 occurs 5 times", "-8 occurs 2 times"],
