@@ -149,7 +149,9 @@ def answer(k, number, missing):
     text = f"{k} cluster{'s' * (k > 1)}"
     if number is not None:
         probability = number["probability"]
+        error = number["Monte Carlo error"][k]
         text += f", with probability {probability[k]:.2f}"
+        text += f" ± {error:.1g}" * bool(error > 0)
         others = probability.drop(k).nlargest(1)
         if others.gt(0.05).any():
             text += f" ({others.index[0]} has {others.iloc[0]:.2f})"
@@ -165,7 +167,7 @@ def verdict(column, run, number_run, number, seconds=60):
     coarse = remarks.coarse_step(column)
     narrow = remarks.narrow_clusters(run.draws, column)
     rounding = remarks.mixed_rounding(column, coarse)
-    notes = [remarks.odd_values(column, coarse)]
+    notes = [remarks.odd_values(column, coarse), remarks.far_value(column)]
     if why and rounding and not run.interrupted:
         why = rounding
     elif narrow:

@@ -112,9 +112,14 @@ LIMIT = (
     "the number leans on the largest allowed, 10: raise `largest`, to 20 for example"
 )
 VERDICTS = {
-    "Trusted: 2 clusters, with probability 0.60 (3 has 0.37).": {2: 300, 3: 185, 5: 15},
-    "Trusted: 2 clusters, with probability 0.96.": {2: 480, 3: 20},
-    f"Not trusted: {LIMIT}. What was found: 2 clusters, with probability 0.90 (10 has "
+    "Trusted: 2 clusters, with probability 0.60 ± 0.008 (3 has 0.37).": {
+        2: 300,
+        3: 185,
+        5: 15,
+    },
+    "Trusted: 2 clusters, with probability 0.96 ± 0.003.": {2: 480, 3: 20},
+    "Trusted: 2 clusters, with probability 1.00.": {2: 500},
+    f"Not trusted: {LIMIT}. What was found: 2 clusters, with probability 0.90 ± 0.005 (10 has "
     "0.10).": {2: 450, 10: 50},
 }
 

@@ -330,3 +330,11 @@ def test_a_code_that_occurs_once_is_named_and_an_outlier_is_none():
     said = remarks.odd_values(as_column([*values, -999.0]))
     assert said.startswith("-999 occurs once, far outside all other values")
     assert remarks.odd_values(as_column([*values, 54.3])) == ""
+
+
+def test_a_value_that_makes_the_prior_wide_is_named_and_not_an_outlier_or_a_code():
+    values = [*rng().normal(20, 2, 80).round(2), 26.96]
+    said = remarks.far_value(as_column([*values[:-1], 269.6]))
+    assert said.startswith("269.6 is 3 times as far from all others")
+    for other in (26.96, 45.0, 9999.0):
+        assert remarks.far_value(as_column([*values[:-1], other])) == ""
