@@ -80,9 +80,9 @@ CLAIMS = {
     " [64, 2_500, 250]",
     "differ by no more than chance allows": "((hits['right'] - hits['expected right'])"
     ".abs() < 1 + 4 * (hits['points'] - hits['expected right']) ** 0.5).all()",
-    "They lie halfway": "(abs(abs(data[listed[-5:]]) - 2.5) < 0.6).all()",
-    "the names change places": "int(switches.max()) > 0",
-    "Without an order R-hat is large": "az.rhat(switching)['means'].max() > 1.1",
+    "halfway between two": "(abs(abs(data[listed[-5:]]) - 2.5) < 0.6).all()",
+    "names change places": "namings[shown].size > 1",
+    "chains differ in their names: R-hat is large": "az.rhat(switching)['means'].max() > 1.1",
     "it is the overlap that asks for more": "not mx.convergence(in_order).trusted",
     "worth some ten times as much as Metropolis": "(lambda x: (5 < x[:2] / x[2]) & (x["
     ":2] / x[2] < 20))(np.array([x['ESS'] / x['draws'] for x in costs.values()])).all()",
@@ -111,7 +111,7 @@ DRAWN = {
     " np.histogram(data, bins)[0]]",
     8: "_bars(8) == np.histogram(close, 40)[0]",
     "8, middle and right": "[_lines(8, 1), _lines(8, 2)] == (lambda x: [x.T, np.sort(x)"
-    ".T])(switching['means'][int(switches.argmax())].values)",
+    ".T])(switching['means'][int(shown)].values)",
     9: "[_bars(9, 0), _bars(9, 1)] == [np.bincount(x, minlength=11) for x in"
     " ranks.values()]",
     10: "_lines(10, 1) == (lambda x: [*x, sum(x)])(np.exp(mx.log_components(np.linspace("
@@ -256,7 +256,7 @@ def test_number_of_clusters_of_the_galaxies(executed):
     """As Richardson and Green (1997), table 1, found it, for 3 to 8 clusters."""
     table = executed.evaluate("table")
     known = [0.061, 0.128, 0.182, 0.199, 0.160, 0.109]
-    assert table["published", "k"].tolist()[2:] == known
+    assert [float(x) for x in table["published", "k"][2:]] == known
     np.testing.assert_allclose(table["flat prior", "k"][2:], known, atol=0.03)
     assert table["flat prior", "occupied"].idxmax() in (5, 6)
     assert table["falling prior", "occupied"].idxmax() == 3
