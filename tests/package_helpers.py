@@ -1,5 +1,7 @@
 """What tests of the package share; they run where `conftest.py` cannot, too."""
 
+import itertools
+
 import numpy as np
 import xarray as xr
 
@@ -14,13 +16,12 @@ def same(a, b):
     return all(np.array_equal(x, vars(b)[name]) for name, x in vars(a).items())
 
 
-def interrupt_sweep(monkeypatch, at):
+def interrupt_sweep(monkeypatch, number):
     """Let the sweep of that number, from one, be interrupted instead."""
-    calls, step = [], sampler.step
+    numbers, step = itertools.count(1), sampler.step
 
     def interrupted(*arguments):
-        calls.append(0)
-        if len(calls) == at:
+        if next(numbers) == number:
             raise KeyboardInterrupt
         return step(*arguments)
 
@@ -31,10 +32,10 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def groups(*each):
-    """Values of normal groups, each (mean, sd, n)."""
+def groups(*laws):
+    """Values of normal groups, each of its law (mean, sd, n)."""
     r = rng()
-    return np.concatenate([r.normal(*one) for one in each])
+    return np.concatenate([r.normal(*law) for law in laws])
 
 
 TWO = groups((-5, 1, 60), (5, 1, 40))
@@ -44,17 +45,21 @@ GAPS = np.insert(rng(1).permutation(TWO), [0, 50, 100], np.nan)  # in no order
 def drawn(means, p=0.5, sd=1.0, clusters=2, draws=500):
     """Draws of 16 chains; means, p and sd broadcast to (chain, draw, cluster)."""
     shape, dims = (16, draws, clusters), ("chain", "draw", "cluster")
-    each = dict(p=p, means=means, sd=sd).items()
-    return xr.Dataset({name: (dims, np.broadcast_to(x, shape)) for name, x in each})
+    arrays = dict(p=p, means=means, sd=sd)
+    arrays = {x: (dims, np.broadcast_to(y, shape)) for x, y in arrays.items()}
+    return xr.Dataset(arrays)
 
 
-def made(draws, values=TWO, trusted=False, occupied=None, largest=10):
-    """A `Fit` of draws that were not sampled; occupied: (chain, draw)."""
+def made(draws, values=TWO, trusted=False, occupied=None, largest=10, of_all=None):
+    """A `Fit` of draws that were not sampled.
+
+    occupied : (chain, draw); of_all : draws of any number of clusters, else the same
+    """
 
     def run(reported, trusted=None):
         judged = convergence(reported)
         trusted = judged.trusted if trusted is None else trusted
-        return trust.Run(draws, reported, judged, trusted, prior)
+        return trust.Run(of_all or draws, reported, judged, trusted, prior)
 
     column, number = as_column(values, leave_out=True), None
     prior = prior_of(column, **falling_prior(largest))

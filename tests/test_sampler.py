@@ -117,9 +117,8 @@ def jumped(model, state, rng):
     """Five jumps of a proposal that knows the prior and no data."""
     chains, prior = len(state.p), model.prior
     jump = jumps.Jumps(model, chains)
-    x = jumps.pack(
-        prior.draw(np.random.default_rng(5), 2_000).sorted(), prior.own_widths
-    )
+    x = prior.draw(np.random.default_rng(5), 2_000).sorted()
+    x = jumps.pack(x, prior.own_widths)
     jump.proposal, jump.rate, jump.fixed = jumps.fitted(x, x[:5]), 5, True
     after = jump.jumped(state.sorted(), rng)
     assert 0.05 < (after.means != state.sorted().means).any(axis=1).mean()
@@ -131,20 +130,12 @@ STEPS = {
     "moves": lambda model, state, rng: sampler.split_and_merge(model, state, 4, rng),
     "jumps": jumped,
 }
-KNOWN = [
-    name for name, model in MODELS.items() if np.count_nonzero(model["number"]) == 1
-]
+KNOWN = [x for x, model in MODELS.items() if np.count_nonzero(model["number"]) == 1]
+CHANGED = [(x, y) for x in MODELS for y in STEPS if y != "jumps" or x in KNOWN]
+RANKED = [*((x, False) for x in [*MODELS][1::2]), *((x, True) for x in KNOWN[1:])]
 
 
-@pytest.mark.parametrize(
-    "name, step",
-    [
-        (name, step)
-        for name in MODELS
-        for step in STEPS
-        if step != "jumps" or name in KNOWN
-    ],
-)
+@pytest.mark.parametrize("name, step", CHANGED)
 def test_each_step_leaves_the_joint_law_as_it_is(name, step, monkeypatch):
     monkeypatch.setattr(jumps, "BLOCK", 5)
     z = changes(name, STEPS[step])
@@ -152,13 +143,7 @@ def test_each_step_leaves_the_joint_law_as_it_is(name, step, monkeypatch):
     assert z.abs().max() < 5, f"off by so many errors:\n{z[z.abs() > 3].round(1)}"
 
 
-@pytest.mark.parametrize(
-    "name, with_jumps",
-    [
-        *((name, False) for name in list(MODELS)[1::2]),
-        *((name, True) for name in KNOWN[1:]),
-    ],
-)
+@pytest.mark.parametrize("name, with_jumps", RANKED)
 def test_the_truth_has_a_uniform_rank(name, with_jumps, sets=400, thin=25, ranks=19):
     rng = np.random.default_rng(7)
     prior = prior_for(**MODELS[name])
@@ -185,26 +170,27 @@ def test_the_truth_has_a_uniform_rank(name, with_jumps, sets=400, thin=25, ranks
 
 def test_a_sweep_draws_the_number_too():
     """Which splits and merges would hide."""
-    prior, rng = (
-        prior_for(**MODELS["own widths, number unknown"]),
-        np.random.default_rng(0),
-    )
-    state, y = simulated(prior, 100, rng)
+    prior = prior_for(**MODELS["own widths, number unknown"])
+    state, y = simulated(prior, 100, rng := np.random.default_rng(0))
     with np.errstate(divide="ignore"):
         after = sampler.sweep(model_for(y, prior), state, rng)
     assert (after.number != state.number).any()
+
+
+def chains_of(values, chains, jumps=False, **prior):
+    """Chains of a column that always draw the same random numbers."""
+    column = as_column(values)
+    model = model_of(column, prior_of(column, **prior))
+    return Chains(model, chains, np.random.default_rng(0), jumps=jumps)
 
 
 def test_tuning_begins_with_a_part_of_many_values():
     """Of an unknown number; few values, and a known number, have all of them at once."""
 
     def sizes(n, **number):
-        column = as_column(np.random.default_rng(1).standard_normal(n))
-        model = model_of(column, prior_of(column, **number))
-        chains = Chains(model, 2, np.random.default_rng(0))
-        return [
-            int(chains.part_of_values(i).size[0, 0]) for i in (0, 200, 399, 400, 699)
-        ]
+        chains = chains_of(np.random.default_rng(1).standard_normal(n), 2, **number)
+        parts = map(chains.part_of_values, (0, 200, 399, 400, 699))
+        return [int(part.size[0, 0]) for part in parts]
 
     unknown = falling_prior(4)
     first, middle, *last, whole, later = sizes(50_000, **unknown)
@@ -216,9 +202,7 @@ def test_tuning_begins_with_a_part_of_many_values():
 def test_what_is_proposed_is_fixed_when_tuning_ends():
     """And it has been learned while tuning until then."""
     y = np.random.default_rng(1).normal([-2, 0, 2], 1, (150, 3)).ravel()
-    column = as_column(y)
-    model = model_of(column, prior_of(column, 3, own_widths=False))
-    chains, proposals = Chains(model, 8, np.random.default_rng(0), jumps=True), []
+    chains, proposals = chains_of(y, 8, True, k=3, own_widths=False), []
     for tuning in (True, True, True, False, False, False):
         chains.draw(range(110), tuning=tuning)
         proposals.append((chains.jumps.proposal, chains.jumps.rate))
@@ -241,9 +225,8 @@ def test_jumps_meet_modes_that_no_sweep_crosses():
 
 
 def test_jumps_that_are_refused_are_counted():
-    column = as_column(np.random.default_rng(1).normal([-3, 3], 1, (50, 2)).ravel())
-    model = model_of(column, prior_of(column, 2))
-    chains = Chains(model, 4, np.random.default_rng(0), jumps=True)
+    y = np.random.default_rng(1).normal([-3, 3], 1, (50, 2)).ravel()
+    chains = chains_of(y, 4, True, k=2)
     chains.draw(range(101), tuning=True)
     chains.draw(range(1))
     away = replace(chains.jumps.proposal, mean=100 + chains.jumps.proposal.mean)
