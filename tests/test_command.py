@@ -240,3 +240,35 @@ def test_the_report_is_accessible_in_light_dark_and_on_a_phone(folder, browser, 
         found = Axe().run(page)
         assert not found.violations_count, found.generate_report()
         page.close()
+
+
+def test_what_is_said_of_arguments_names_the_options(folder, capsys):
+    assert main(["two.csv", "length", "--largest", "0"]) == 2
+    assert capsys.readouterr().err.startswith("mixtures: --largest 0: give a whole")
+    assert main(["two.csv", "length", "--seconds", "0.01", "--quiet"]) == 3
+    assert "give it more --seconds, say" in capsys.readouterr().out
+
+
+def test_the_report_has_the_command_as_a_shell_takes_it(asked):
+    assert main(["two.csv", "length", "--out", "a b"]) == 0
+    page = Path("a b/report.html").read_text(encoding="utf-8")
+    assert "mixtures two.csv length --out &#39;a b&#39;" in page
+
+
+def test_a_decimal_sign_is_a_point_or_a_comma(folder):
+    with pytest.raises(SystemExit):
+        main(["two.csv", "length", "--decimal", "x"])
+
+
+def test_a_fit_of_logarithms_says_so(asked, capsys):
+    pd.DataFrame({"x": np.exp(np.linspace(1, 9, 80))}).to_csv("wide.csv", index=False)
+    assert main(["wide.csv", "x", "--log", "--quiet"]) == 0
+    advice = "All of it is of logarithms, as new values have to be."
+    assert capsys.readouterr().out.endswith(f" {advice}\n")
+
+
+@pytest.mark.parametrize("given, disabled", [([], ""), (["--quiet"], "1")])
+def test_there_is_a_bar_where_somebody_looks(asked, monkeypatch, given, disabled):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["two.csv", "length", *given]) == 0
+    assert os.environ["TQDM_DISABLE"] == disabled

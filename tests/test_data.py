@@ -15,7 +15,7 @@ from package_helpers import same
 from scipy import sparse
 
 from mixtures import as_column, data, fit, gibbs, range_priors
-from mixtures.values import index_of, name_of
+from mixtures.values import index_of, name_of, unit_of
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(0, 1, 60)
@@ -105,6 +105,12 @@ def test_columns_of_any_library_keep_values_name_unit_and_index(kind):
     assert (None if index is None else [*index]) == expected
 
 
+def test_the_unit_may_be_that_of_the_type():
+    """As pint-pandas has it."""
+    dtype = SimpleNamespace(units="mm")
+    assert unit_of(SimpleNamespace(attrs={}, dtype=dtype)) == "mm"
+
+
 class InFile:
     """As arrays of netCDF4 and Zarr are: pandas takes them for one thing."""
 
@@ -122,7 +128,7 @@ REFUSED = {
     "in a file": (InFile(), r"in memory but of type InFile: give data\[:\]"),
     "digits without end": ([10**400, 1, 2], "too large"),
     "percent": (["3%", "4%"], r"data\[0\] is '3%', .* mend all of them"),
-    "text": (["1", "bad", "4"], r"data\[1\] is 'bad', .* mend it, or pd"),
+    "text": (pd.Series(["1", None, "bad", "4"], [7, 8, 9, 9]), r"data\[2\] is 'bad', .* mend it, or pd"),
     "a size in text": (["n/a", "(1)", "4"], r"data\[1\] is '\(1\)', .* leave none of its"),
     "text among numbers": ([1, 2, "n/a"], r"data\[2\] is 'n/a'"),
     "text and masked": (np.ma.array(["a", "1", "2", "3"], mask=[0, 1, 0, 0]), r"data\[0\] is 'a'"),
@@ -215,7 +221,8 @@ COUNTED = [3, 1, np.nan, 2.5, 1, 9], np.array([5, 10, 2, 30, 20.0, 0])
 @pytest.mark.parametrize("factor", [1, 50_000])
 def test_counts_are_as_good_as_the_repeated_values(factor):
     values, counts = COUNTED[0], factor * COUNTED[1]
-    column = as_column(values, leave_out=True, counts=counts)
+    other_labels = pd.Series(counts, range(9, 15))
+    column = as_column(pd.Series(values), leave_out=True, counts=other_labels)
     repeated = np.repeat(values, counts.astype(int))
     assert same(column, as_column(repeated, leave_out=True))
     billions = as_column(values, leave_out=True, counts=10**9 * counts)

@@ -326,7 +326,8 @@ def test_the_same_seed_gives_the_same_answer_whatever_ran_before(two):
 
 
 def test_one_width_is_one_and_own_widths_are_not():
-    one, own = (mx.fit(TWO, 2, x, seconds=1e-9).clusters["sd"] for x in (False, True))
+    fits = (mx.fit(TWO, 2, np.bool_(x), seconds=1e-9) for x in (False, True))
+    one, own = (fit.clusters["sd"] for fit in fits)
     assert one.nunique() == 1 and own.nunique() == 2
 
 

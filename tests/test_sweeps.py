@@ -62,7 +62,8 @@ def numbers(draws):
 def test_a_fit_looks_after_500_sweeps_and_then_a_third_more(sweeps, clusters, tuned):
     """Until it can be trusted, once it has tuned."""
     sweeps.enough = 4
-    assert mx.fit(TWO, clusters, seconds=1e9).trusted
+    fit = mx.fit(TWO, clusters, seconds=1e9)
+    assert fit.trusted and float(fit.provenance["seconds"]) == sweeps.done
     assert sweeps.looks[:4] == [tuned + n for n in (500, 666, 888, 1184)]
     assert len(sweeps.looks) == 4 + (clusters is None)  # one of the clusters' own run
 
