@@ -253,6 +253,7 @@ def test_the_report_has_the_command_as_a_shell_takes_it(asked):
     assert main(["two.csv", "length", "--out", "a b"]) == 0
     page = Path("a b/report.html").read_text(encoding="utf-8")
     assert "mixtures two.csv length --out &#39;a b&#39;" in page
+    assert "<dt>file</dt><dd>two.csv</dd>" in page
 
 
 def test_a_decimal_sign_is_a_point_or_a_comma(folder):
