@@ -49,9 +49,11 @@ def test_the_density_is_the_mean_of_the_draws_and_has_a_band():
     np.testing.assert_allclose(table[names].T, [both[0], both.mean(0), both[1]])
 
 
-def test_the_density_covers_the_column():
+def test_the_density_covers_the_column_and_sums_to_one():
     table = made(drawn(**KNOWN), np.linspace(-9, 15, 99)).density()
-    np.testing.assert_allclose(table.index, np.linspace(-9, 15, 200))
+    x, y = table.index.to_numpy(), table["density"].to_numpy()
+    np.testing.assert_allclose(x, np.linspace(-9, 15, 200))
+    assert ((y[1:] + y[:-1]) / 2 @ np.diff(x)) == pytest.approx(1, abs=1e-4)
 
 
 def test_densities_of_many_values_are_those_of_each():
@@ -62,11 +64,9 @@ def test_densities_of_many_values_are_those_of_each():
 
 
 def test_new_values_are_those_of_the_mixture():
-    one, other = (
-        ([0.25, 0.75], [0, 20], [1, 2]),
-        ([0.5, 0.25, 0.25], [0, 0, 20], [1, 1, 2]),
+    fit = fit_of(
+        ([0.25, 0.75], [0, 20], [1, 2]), ([0.5, 0.25, 0.25], [0, 0, 20], [1, 1, 2])
     )
-    fit = fit_of(one, other)
     values = fit.sample(40_000, 1)
     low = values < 10
     assert low.mean() == pytest.approx(0.5, abs=0.01)
@@ -149,6 +149,12 @@ def test_what_is_told_of_clusters_is_of_those_of_the_table(one_or_two):
 def test_peaks_have_their_share_of_the_draws():
     one, two = ([1.0], [0], [1]), ([0.5, 0.5], [0, 5], [1, 1])
     assert list(fit_of(one, two, two).peaks["probability"]) == [20 / 60, 40 / 60]
+
+
+def test_a_fit_tells_its_threshold_and_its_peaks(two):
+    row = two.threshold().loc["0 and 1"]
+    assert row["share of draws"] == 1 and two.peaks["probability"][2] > 0.99
+    assert -2 < row["threshold 3 %"] < row["threshold"] < row["threshold 97 %"] < 2
 
 
 def test_counts_give_the_draws_of_the_repeated_column(two):
