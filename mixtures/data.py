@@ -377,13 +377,6 @@ def in_blocks(collection, most):
     return tallies
 
 
-def partitions(data):
-    """Partitions of a Dask collection, computed one by one, or all of other data."""
-    if hasattr(data, "dask"):
-        return (data.partitions[i].compute() for i in range(data.npartitions))
-    return iter([data])
-
-
 def _one_block(block, most, blocks):
     """The `Tally` as a block of a Dask array of objects."""
     if block.dtype.kind != "f" or np.ma.isMaskedArray(block):

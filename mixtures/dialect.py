@@ -25,6 +25,7 @@ FIELDS = r'(?:"[^"]*"|[^\s"]\S*)(?:\s+|$)'  # between any blanks
 HEAD, LONGEST = 1_000, 1_000_000  # lines to look at, and signs of them
 WIDE = 50  # columns in which something is looked for
 GZIP = b"\x1f\x8b"  # how such a file begins
+OTHER_ENCODING = "give --encoding, cp1252 for example"
 ALIGNED, SINGLE = " ", "\x01"  # for separators: any blanks, and that there is none
 
 
@@ -299,7 +300,7 @@ def lines_of(table: Any, options: Any, head: bytes, how: dict[str, str]) -> list
             lines = table.query(f"SELECT line FROM {table.lines} LIMIT {HEAD}")
             break
         except ValueError as error:
-            if options.encoding or "--encoding" not in str(error):
+            if options.encoding or OTHER_ENCODING not in str(error):
                 raise
             lines = [("\0",)]
     if any("\0" in (x or "") for (x,) in lines):
@@ -322,9 +323,7 @@ def recode(table: Any, encoding: str, how: dict[str, str]) -> None:
             with open(copy, "w", encoding="utf-8", newline="") as file:
                 shutil.copyfileobj(text, file)
     except (LookupError, UnicodeError, gzip.BadGzipFile):
-        raise ValueError(
-            f"{table.path} is not {encoding}: give --encoding, cp1252 for example."
-        ) from None
+        raise ValueError(f"{table.path} is not {encoding}: {OTHER_ENCODING}.") from None
     table.file = copy
 
 

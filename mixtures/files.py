@@ -18,10 +18,10 @@ import pandas as pd
 import xarray as xr
 
 from . import report
-from .data import Column, partitions
+from .data import Column
 from .model import Prior
 from .posterior import thinned
-from .values import refuse, refuse_other_order
+from .values import partitions, refuse, refuse_other_order
 
 if TYPE_CHECKING:
     from .fitting import Fit

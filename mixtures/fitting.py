@@ -15,10 +15,18 @@ import pandas as pd
 import xarray as xr
 
 from . import __version__, files, posterior, report
-from .data import Column, as_column, partitions
+from .data import Column, as_column
 from .model import Prior
 from .trust import Run, number_table, sampled
-from .values import checked_values, in_kind_of, index_of, name_of, refuse, unit_of
+from .values import (
+    checked_values,
+    in_kind_of,
+    index_of,
+    name_of,
+    partitions,
+    refuse,
+    unit_of,
+)
 from .verdict import verdict
 
 

@@ -241,10 +241,10 @@ class Jumps:
             jumped |= accept
         self.refused = np.where(jumped, 0, self.refused + max(1, round(1 / self.rate)))
         self.longest = np.maximum(self.longest, self.refused)
-        new, old = unpack(x, self.number), vars(state)
-        arrays = new.of_clusters.items()
-        new = {name: np.where(jumped[:, None], y, old[name]) for name, y in arrays}
-        return State(**new, number=state.number)
+        old, new = state.of_clusters, unpack(x, self.number).of_clusters
+        jumped = jumped[:, None]
+        arrays = {name: np.where(jumped, new[name], old[name]) for name in new}
+        return State(**arrays, number=state.number)
 
     @property
     def attrs(self) -> dict:

@@ -24,7 +24,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from .dialect import GZIP, WIDE, Dialect, as_text, rows_in
+from .dialect import GZIP, OTHER_ENCODING, WIDE, Dialect, as_text, rows_in
 from .posterior import membership_function
 from .signs import LIMIT, MISSING, Numbers, is_number, literal, pattern
 
@@ -344,7 +344,7 @@ def in_short(error: str) -> str:
     line = re.search(r"CSV Error on Line: (\d+)\n(?:Original Line: ?(.*))?", error)
     fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", error)
     if "unicode" in error or "not utf-8" in error:
-        return "is not UTF-8: give --encoding, cp1252 for example"
+        return f"is not UTF-8: {OTHER_ENCODING}"
     if line and fields:
         counts = f"{fields[2]} field{'s' * (fields[2] != '1')} instead of {fields[1]}"
         return f"has {counts} in line {line[1]}: '{line[2]}'"

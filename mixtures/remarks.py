@@ -10,7 +10,7 @@ import numpy as np
 # As -32768, the least number of 16 bits, and 9, -98 and 99.9 are written for "missing"
 CODE = re.compile(r"-?([789]|9+\.?[6-9]|77+|88+|32768)")
 MOST_CODES = 4  # at either end
-FAR = 3
+FAR = 3  # times as far as the others are apart
 
 
 def percent(share: float) -> str:
@@ -68,12 +68,11 @@ def codes(column):
 
 def far_value(column):
     """That a value is `FAR` times as far off as the others are apart, or nothing."""
-    if codes(column):
-        return ""
     values, last = column.values, len(column.count) - 1
     for i, rest in ((0, values[1:]), (last, values[:-1])):
         alone = column.count[i] == 1 and len(rest) > 4
-        if alone and np.abs(rest - values[i]).min() > FAR * np.ptp(rest):
+        far = alone and np.abs(rest - values[i]).min() > FAR * np.ptp(rest)
+        if far and not codes(column):
             return (
                 f"{written(values[i], column)} is {FAR} times as far from all others "
                 "as they are apart, and the prior is as wide as all: check it."

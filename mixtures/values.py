@@ -121,6 +121,13 @@ def as_series(data: Any) -> pd.Series:
     return series
 
 
+def partitions(data):
+    """Partitions of a Dask collection, computed one by one, or all of other data."""
+    if hasattr(data, "dask"):
+        return (data.partitions[i].compute() for i in range(data.npartitions))
+    return iter([data])
+
+
 def refuse_text(series: pd.Series, kind: str) -> None:
     """ValueError if some of the values are text, with what to do with that text.
 

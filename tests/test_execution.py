@@ -81,7 +81,7 @@ CLAIMS = {
     "differ by no more than chance allows": "((hits['right'] - hits['expected right'])"
     ".abs() < 1 + 4 * (hits['points'] - hits['expected right']) ** 0.5).all()",
     "halfway between two": "(abs(abs(data[listed[-5:]]) - 2.5) < 0.6).all()",
-    "names change places": "len(min(namings, key=max)) > 1",
+    "names change places": "namings[least].size > 1",
     "chains differ in their names: R-hat is large": "az.rhat(switching)['means'].max() > 1.1",
     "it is the overlap that asks for more": "not mx.convergence(in_order).trusted",
     "worth some ten times as much as Metropolis": "(lambda x: (5 < x[:2] / x[2]) & (x["
@@ -111,7 +111,7 @@ DRAWN = {
     " np.histogram(data, bins)[0]]",
     8: "_bars(8) == np.histogram(close, 40)[0]",
     "8, middle and right": "[_lines(8, 1), _lines(8, 2)] == (lambda x: [x.T, np.sort(x)"
-    ".T])(switching['means'][int(np.argmin([max(x) for x in namings]))].values)",
+    ".T])(switching['means'][int(least)].values)",
     9: "[_bars(9, 0), _bars(9, 1)] == [np.bincount(x, minlength=11) for x in"
     " ranks.values()]",
     10: "_lines(10, 1) == (lambda x: [*x, sum(x)])(np.exp(mx.log_components(np.linspace("
